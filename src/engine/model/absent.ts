@@ -1,0 +1,2 @@
+/** Stands in for packages that the tokenizer library imports and the engine never calls (images, browser runtimes). */
+export default {};

@@ -1,0 +1,235 @@
+import type { CircuitGraph } from '../graph/circuitGraph.ts';
+
+/** Spoken first by both sides; a mismatch means that the window runs an older half of the extension. */
+export const engineProtocolVersion = 1;
+
+/** A model folder and the transcoder set that replaces its MLPs. Absolute folders; the set may be absent for plain runs. */
+export type ModelPair = { readonly model: string; readonly transcoders: string | null };
+
+export type DeviceChoice = 'auto' | 'cpu' | 'cuda' | 'webgpu' | 'dml' | 'coreml';
+
+export type Token = {
+  readonly id: number;
+  /** The token's text as decoded on its own; bytes that are no whole character are shown as \xNN. */
+  readonly text: string;
+  /** Half-open range of UTF-16 units in the given text; null for tokens that were put in front. */
+  readonly range: readonly [number, number] | null;
+};
+
+export type Prompt =
+  | { readonly type: 'text'; readonly text: string }
+  | { readonly type: 'tokens'; readonly ids: readonly number[] }
+  /** Role messages, rendered through the model's chat template. */
+  | { readonly type: 'chat'; readonly messages: readonly { readonly role: string; readonly content: string }[] };
+
+/** What the graph explains. */
+export type Targets =
+  | { readonly type: 'top' }
+  | { readonly type: 'ids'; readonly ids: readonly number[] }
+  | { readonly type: 'texts'; readonly texts: readonly string[] }
+  /** Logit of `a` minus logit of `b`; each a token text. */
+  | { readonly type: 'difference'; readonly a: string; readonly b: string }
+  | {
+      readonly type: 'directions';
+      readonly directions: readonly {
+        readonly label: string;
+        readonly probability: number;
+        readonly vector: Float32Array;
+      }[];
+    };
+
+export type AttributionSettings = {
+  readonly maxLogits: number;
+  readonly logitProbability: number;
+  readonly batchSize: number;
+  /** How many ranking batches between two influence rankings when features are limited. */
+  readonly updateInterval: number;
+  /** A number: that many; 'all': every active feature; 'adaptive': until what is left carries less than `adaptiveShare`. */
+  readonly maxFeatureNodes: number | 'all' | 'adaptive';
+  readonly adaptiveShare: number;
+  readonly nodeThreshold: number;
+  readonly edgeThreshold: number;
+};
+
+export const defaultAttribution: AttributionSettings = {
+  maxLogits: 10,
+  logitProbability: 0.95,
+  batchSize: 256,
+  updateInterval: 4,
+  maxFeatureNodes: 'adaptive',
+  adaptiveShare: 0.02,
+  nodeThreshold: 0.8,
+  edgeThreshold: 0.98,
+};
+
+export type TraceRequest = {
+  readonly pair: ModelPair;
+  readonly prompt: Prompt;
+  readonly targets: Targets;
+  readonly settings: AttributionSettings;
+  /** What of the graph is kept for the panel, wider than what it shows first. */
+  readonly keep: { readonly nodeThreshold: number; readonly edgeThreshold: number };
+  readonly device: DeviceChoice;
+  readonly slug: string;
+};
+
+export type Phase =
+  | 'load model'
+  | 'tokenize'
+  | 'forward'
+  | 'features'
+  | 'targets'
+  | 'direct effects'
+  | 'influence'
+  | 'prune'
+  | 'generate';
+
+export type Progress = { readonly phase: Phase; readonly done: number; readonly total: number };
+
+export type Prediction = { readonly id: number; readonly text: string; readonly probability: number };
+
+export type TraceResult = {
+  readonly graph: CircuitGraph;
+  readonly tokens: readonly Token[];
+  /** The model's most likely next tokens, most likely first. */
+  readonly predictions: readonly Prediction[];
+  /** Milliseconds by phase, in order. */
+  readonly phases: readonly { readonly phase: Phase; readonly milliseconds: number }[];
+  /** Share of influence that still sits on active features that were not attributed; 0 when all were. */
+  readonly unexpandedInfluence: number;
+  /** Sum of |weight| of edges that were not stored, as a share of all; 0 when all were. */
+  readonly droppedEdgeWeight: number;
+  /** Mean share of the MLP outputs' variance that the transcoders explain on this prompt, by layer. */
+  readonly explainedVariance: readonly number[];
+  readonly device: string;
+  readonly warnings: readonly string[];
+};
+
+export type Tokenized = { readonly tokens: readonly Token[]; readonly warnings: readonly string[] };
+
+export type FeatureExample = {
+  readonly tokens: readonly string[];
+  readonly activations: readonly number[];
+  /** Index of the token the example was chosen for; null when unknown. */
+  readonly peak: number | null;
+};
+
+export type FeatureCard = {
+  readonly layer: number;
+  readonly feature: number;
+  readonly label: string;
+  /** What the label was made from; empty when there is no label. */
+  readonly labelSource: string;
+  readonly quantiles: readonly { readonly name: string; readonly examples: readonly FeatureExample[] }[];
+  readonly topLogits: readonly string[];
+  readonly bottomLogits: readonly string[];
+  /** 'file': logits from the set's example files; 'computed': decoder · unembedding, here and now. */
+  readonly logitsFrom: 'file' | 'computed';
+  readonly activationFrequency: number | null;
+  readonly histogram: readonly number[];
+  readonly quantileValues: readonly number[];
+  readonly activationMin: number | null;
+  readonly activationMax: number | null;
+};
+
+/** What a folder holds, found by its files and tensor names. */
+export type ModelDescription = {
+  readonly folder: string;
+  readonly family: string;
+  readonly name: string;
+  readonly nLayers: number;
+  readonly dModel: number;
+  readonly dVocab: number;
+  readonly maxPositions: number;
+  readonly parameters: number;
+  readonly weightBytes: number;
+  readonly storedType: string;
+};
+export type SetDescription = {
+  readonly folder: string;
+  readonly kind: 'per-layer' | 'cross-layer';
+  readonly layout: string;
+  readonly activation: 'relu' | 'jumprelu' | 'topk';
+  readonly nLayers: number;
+  readonly featuresPerLayer: number;
+  readonly inputHook: string;
+  readonly outputHook: string;
+  readonly hasSkip: boolean;
+  readonly hasExamples: boolean;
+  readonly weightBytes: number;
+  readonly scan: string;
+};
+export type EngineStatus = {
+  readonly version: string;
+  readonly loaded: { readonly model: ModelDescription; readonly set: SetDescription | null } | null;
+  readonly device: string;
+  readonly deviceReason: string;
+  /** Resident memory of the engine process, bytes, less evictable file pages where the system tells. */
+  readonly ownBytes: number;
+};
+
+/** One change to the features of a run. Position: one, a half-open range, or open-ended (`stop: null`). */
+export type Intervention = {
+  readonly layer: number;
+  readonly feature: number;
+  readonly pos: number | { readonly start: number; readonly stop: number | null };
+  /** set: the activation becomes `value`; scale: times `value`; add: plus `value`; ablate: 0. */
+  readonly kind: 'set' | 'scale' | 'add' | 'ablate';
+  readonly value: number;
+};
+
+export type InterveneRequest = {
+  readonly pair: ModelPair;
+  readonly prompt: Prompt;
+  readonly interventions: readonly Intervention[];
+  readonly freezeAttention: boolean;
+  /** Layers whose other features and errors stay as in the original run; null: none. */
+  readonly constrainedLayers: readonly number[] | null;
+  readonly topTokens: number;
+  /** Tokens to generate after the prompt; 0: only the next-token prediction. */
+  readonly newTokens: number;
+  readonly sampling: { readonly temperature: number; readonly topP: number; readonly seed: number } | null;
+  readonly device: DeviceChoice;
+};
+
+export type InterveneResult = {
+  readonly before: readonly Prediction[];
+  readonly after: readonly Prediction[];
+  readonly generatedBefore: readonly Prediction[];
+  readonly generatedAfter: readonly Prediction[];
+  /** Features that changed most at the prompt's positions, largest change first. */
+  readonly changed: readonly {
+    readonly layer: number;
+    readonly pos: number;
+    readonly feature: number;
+    readonly before: number;
+    readonly after: number;
+  }[];
+  readonly milliseconds: number;
+};
+
+/** Every call the engine answers. A new call is one line here and one function in `engine/calls.ts`. */
+export type EngineCalls = {
+  status: { params: Record<string, never>; result: EngineStatus; progress: never };
+  inspectModel: { params: { readonly folder: string }; result: ModelDescription; progress: never };
+  inspectTranscoders: { params: { readonly folder: string }; result: SetDescription; progress: never };
+  tokenize: { params: { readonly pair: ModelPair; readonly prompt: Prompt }; result: Tokenized; progress: never };
+  trace: { params: TraceRequest; result: TraceResult; progress: Progress };
+  featureCard: {
+    params: { readonly pair: ModelPair; readonly layer: number; readonly feature: number };
+    result: FeatureCard;
+    progress: never;
+  };
+  featureLabels: {
+    params: { readonly pair: ModelPair };
+    result: readonly {
+      readonly layer: number;
+      readonly feature: number;
+      readonly label: string;
+      readonly source: string;
+    }[];
+    progress: never;
+  };
+  intervene: { params: InterveneRequest; result: InterveneResult; progress: Progress };
+  unload: { params: Record<string, never>; result: null; progress: never };
+};

@@ -1,0 +1,51 @@
+import type { CircuitGraph, GraphView } from '../graph/circuitGraph.ts';
+import type { FeatureCard, InterveneResult, Intervention, Phase, Prediction } from './engine.ts';
+
+/** What the graph panel shows about one trace. */
+export type PanelTrace = {
+  readonly id: string;
+  readonly graph: CircuitGraph;
+  readonly predictions: readonly Prediction[];
+  readonly warnings: readonly string[];
+  readonly unexpandedInfluence: number;
+  readonly droppedEdgeWeight: number;
+  readonly device: string;
+  readonly milliseconds: number;
+  /** False for files of other tools and models that are not on this machine: no interventions, cards from the file only. */
+  readonly hasModel: boolean;
+};
+
+export type ToPanel =
+  | {
+      readonly type: 'progress';
+      readonly title: string;
+      readonly phase: Phase;
+      readonly done: number;
+      readonly total: number;
+    }
+  /** Tokens and predictions, before the graph is there. */
+  | { readonly type: 'preview'; readonly tokens: readonly string[]; readonly predictions: readonly Prediction[] }
+  | { readonly type: 'showGraph'; readonly trace: PanelTrace }
+  | { readonly type: 'select'; readonly node: string | null }
+  | { readonly type: 'featureCard'; readonly layer: number; readonly feature: number; readonly card: FeatureCard }
+  | { readonly type: 'featureCardFailed'; readonly layer: number; readonly feature: number; readonly message: string }
+  | {
+      readonly type: 'labels';
+      readonly labels: readonly { readonly layer: number; readonly feature: number; readonly label: string }[];
+    }
+  | { readonly type: 'intervened'; readonly result: InterveneResult }
+  | { readonly type: 'failed'; readonly message: string; readonly remedy: string; readonly action: string | null };
+
+export type FromPanel =
+  /** The page is up: send what there is to show. */
+  | { readonly type: 'ready' }
+  | { readonly type: 'selectNode'; readonly node: string | null }
+  | { readonly type: 'hoverNode'; readonly node: string | null }
+  | { readonly type: 'needCard'; readonly layer: number; readonly feature: number }
+  /** The user pinned, grouped, named, dragged or changed the threshold: keep it with the trace. */
+  | { readonly type: 'viewChanged'; readonly view: GraphView }
+  | { readonly type: 'intervene'; readonly interventions: readonly Intervention[] }
+  | { readonly type: 'cancel' }
+  | { readonly type: 'failedAction' }
+  | { readonly type: 'export'; readonly format: 'png' | 'svg' | 'html' | 'csv' | 'markdown'; readonly data: string }
+  | { readonly type: 'log'; readonly level: 'info' | 'error'; readonly message: string };
