@@ -1,0 +1,94 @@
+// `npm test`: installs what is missing, builds, packages and runs every test. Plain JavaScript on Node 20.
+//   npm test                     everything
+//   npm test -- graph engine     only the folders named (test/graph, test/engine), without packaging if none needs it
+//   npm run bench [-- options]   the benchmark instead of the tests
+import { spawn } from 'node:child_process';
+import { existsSync, readdirSync } from 'node:fs';
+import path from 'node:path';
+import { packageExtension } from './workbench/package.mjs';
+import {
+  build,
+  installChromium,
+  installProject,
+  installWorkbench,
+  nodeForTypeScript,
+  root,
+} from './workbench/setup.mjs';
+
+/** In the order they run: what fails fastest first. Groups with `atOnce` 1 share the machine, so files run one by one. */
+const groups = [
+  { folders: ['', 'graph', 'protocol', 'webview', 'model', 'engine'], atOnce: 2 },
+  { folders: ['cli', 'host', 'screens', 'workbench'], atOnce: 1 },
+];
+
+const say = (line) => console.log(line);
+
+/** Runs a command with its output passed on; resolves with the exit code and the output. */
+function pass(command, args) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, { cwd: root, stdio: ['ignore', 'pipe', 'inherit'] });
+    let output = '';
+    child.stdout.on('data', (data) => {
+      output += data;
+      process.stdout.write(data);
+    });
+    child.on('error', reject);
+    child.on('exit', (code) => resolve({ code: code ?? 1, output }));
+  });
+}
+
+function testFiles(folder) {
+  const directory = path.join(root, 'test', folder);
+  if (!existsSync(directory)) return [];
+  const names = readdirSync(directory).filter((name) => name.endsWith('.test.ts'));
+  return names.sort().map((name) => path.join('test', folder, name));
+}
+
+/** The number that Node's test runner prints for `pass` or `fail` in its summary. */
+function count(output, what) {
+  return Number(new RegExp(`^(?:ℹ|#) ${what} (\\d+)$`, 'm').exec(output)?.[1] ?? 0);
+}
+
+async function main() {
+  const named = process.argv.slice(2);
+  installProject(say);
+  if (named[0] === '--bench') {
+    build(say);
+    const { code } = await pass(process.execPath, ['dist/cli.cjs', 'bench', ...named.slice(1)]);
+    process.exit(code);
+  }
+  const isNamed = (folder) => named.length === 0 || named.includes(folder === '' ? '.' : folder);
+  const chosen = groups.map((group) => ({ ...group, folders: group.folders.filter(isNamed) }));
+  const all = chosen.flatMap((group) => group.folders);
+  if (all.length === 0) {
+    console.error(`No folder of tests is called ${named.join(' or ')}.`);
+    process.exit(2);
+  }
+  let failed = 0;
+  let passed = 0;
+  installWorkbench(say); // also brings the Node that runs TypeScript as it is
+  build(say);
+  if (named.length === 0) {
+    say('Checking types and style …');
+    const { code } = await pass(process.platform === 'win32' ? 'npm.cmd' : 'npm', ['run', '--silent', 'check']);
+    if (code !== 0) failed++;
+  }
+  if (all.includes('screens') || all.includes('workbench')) installChromium(say);
+  if (all.includes('workbench')) {
+    say('Packaging the extension …');
+    packageExtension();
+  }
+  for (const group of chosen) {
+    const files = group.folders.flatMap(testFiles);
+    if (files.length === 0) continue;
+    const runner = ['--test', `--test-concurrency=${group.atOnce}`, '--test-reporter=spec', ...files];
+    const { code, output } = await pass(nodeForTypeScript(), runner);
+    passed += count(output, 'pass');
+    // A file that cannot be loaded, or a crashed runner, is a failure even where no test says so.
+    failed += Math.max(count(output, 'fail') + count(output, 'cancelled'), code === 0 ? 0 : 1);
+  }
+  console.log(`${passed} passed, ${failed} failed`);
+  process.exit(failed === 0 && passed > 0 ? 0 : 1);
+}
+
+await main();
