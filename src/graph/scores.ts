@@ -1,0 +1,45 @@
+import type { GraphScores } from './circuitGraph.ts';
+import { influence, rowSum, smallestRowSum } from './influence.ts';
+import type { WeightedGraph } from './prune.ts';
+
+/**
+ * How much of the model the whole, unpruned graph explains.
+ *   replacement  = I(tokens) / (I(tokens) + I(errors))
+ *   completeness = Σ_node (1 − error share of its inputs) · (I + w) / Σ_node (I + w)
+ * Both 0 when nothing reaches the outputs.
+ * @param nodeInfluence [nNodes] influence on the same graph, when it is known already
+ */
+export function scores(
+  graph: WeightedGraph,
+  nodeInfluence: Float64Array = influence(graph.incoming, graph.outputWeight),
+): GraphScores {
+  let tokens = 0;
+  let errors = 0;
+  let explained = 0;
+  let whole = 0;
+  for (let node = 0; node < graph.kinds.length; node++) {
+    if (graph.kinds[node] === 'token') tokens += nodeInfluence[node];
+    if (isError(graph, node)) errors += nodeInfluence[node];
+    const weight = nodeInfluence[node] + graph.outputWeight[node];
+    if (weight === 0) continue;
+    whole += weight;
+    explained += weight * (1 - errorShare(graph, node));
+  }
+  return {
+    replacement: tokens + errors === 0 ? 0 : tokens / (tokens + errors),
+    completeness: whole === 0 ? 0 : explained / whole,
+  };
+}
+
+function isError(graph: WeightedGraph, node: number): boolean {
+  return graph.kinds[node] === 'error' || graph.kinds[node] === 'attention error';
+}
+
+function errorShare(graph: WeightedGraph, target: number): number {
+  const { start, source, weight } = graph.incoming;
+  let errors = 0;
+  for (let edge = start[target]; edge < start[target + 1]; edge++) {
+    if (isError(graph, source[edge])) errors += Math.abs(weight[edge]);
+  }
+  return errors / Math.max(rowSum(graph.incoming, target), smallestRowSum);
+}
