@@ -1,0 +1,159 @@
+"""What words mean, for labels: groups of words from the facts, and the rules that turn examples into a label."""
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Iterable, Sequence
+
+import facts
+from generator import COUNTRIES, LANGUAGE_NAMES, LANGUAGES, OPPOSITES, STATES, ATHLETE_SPORTS
+
+COMMON_WORDS = {"of", "the", "is", "in", "to", "and", "a", "A", "Q", "What", "Which", "The", "that", "city", "state", "New", "North", "South", "West", "City", "San", "Port", "Saint", "la", "au", "El", "Papua", "Costa", "Cape"}
+
+
+@dataclass(frozen=True)
+class Example:
+    before: list[str]  # tokens before the one the feature fires on
+    token: str
+    following: str
+
+
+def place_groups() -> dict[str, set[str]]:
+    """'Texas' -> every word that belongs to Texas. Words of several places ('New') belong to none."""
+    groups = {state.name: {state.name, state.capital, state.postal_code, *state.cities} for state in STATES}
+    for country in COUNTRIES:
+        name = country.name.removeprefix("the ")
+        groups[f"{name} (country)" if name in groups else name] = {name, country.capital, *country.towns}
+    words = {group: {word for name in names for word in name.split()} - COMMON_WORDS for group, names in groups.items()}
+    uses = Counter(word for members in words.values() for word in members)
+    return {group: {word for word in members if uses[word] == 1} for group, members in words.items()}
+
+
+def kind_groups() -> dict[str, set[str]]:
+    """'US cities' -> the words of that kind."""
+    words = lambda names: {word for name in names for word in name.split()} - COMMON_WORDS
+    groups = {
+        "US states": words(s.name for s in STATES), "US state capitals": words(s.capital for s in STATES), "postal codes": {s.postal_code for s in STATES},
+        "US cities": {city for s in STATES for city in s.cities}, "US regions": {s.region for s in STATES} - {"West", "South"},
+        "countries": words(c.name for c in COUNTRIES), "capitals of countries": words(c.capital for c in COUNTRIES),
+        "languages": {c.language for c in COUNTRIES}, "currencies": {c.currency for c in COUNTRIES}, "towns outside the US": {t for c in COUNTRIES for t in c.towns},
+        "continents": words(c.continent for c in COUNTRIES), "athletes": words(a for a, _ in ATHLETE_SPORTS), "sports": set(facts.ATHLETES),
+        "first names": set(facts.NAMES), "places to go": set(facts.PLACES), "things given": set(facts.OBJECTS), "singular nouns": set(facts.SINGULAR), "plural nouns": set(facts.PLURAL),
+        "singular verbs": {a for a, _ in facts.VERBS}, "plural verbs": {b for _, b in facts.VERBS}, "days": set(facts.DAYS), "months": set(facts.MONTHS),
+        "number words": set(facts.NUMBER_WORDS), "numbers": {str(i) for i in range(200)}, "prepositions": set(facts.PREPOSITIONS),
+        "brackets and quotes": {'"', '")', '"]', '"}', "]", ")", "])", "}", "(", "[", '("', '["', '{"', '"],', '":'},
+        "names of languages": {name for names in LANGUAGE_NAMES.values() for name in names.values()},
+    }
+    groups |= {f"{language} words": {w for pair in OPPOSITES for w in pair[language]} for language in LANGUAGES}
+    groups |= {f"{sport} players": words(a for a, s in ATHLETE_SPORTS if s == sport) for sport in facts.ATHLETES}
+    groups |= {f"countries of {continent}": words(c.name for c in COUNTRIES if c.continent == continent) for continent in {c.continent for c in COUNTRIES}}
+    groups |= {f"countries where {language} is spoken": words(c.name for c in COUNTRIES if c.language == language) for language in {c.language for c in COUNTRIES}
+               if sum(c.language == language for c in COUNTRIES) > 2}
+    groups |= {f"numbers ending in {d}": {str(i) for i in range(d, 200, 10)} for d in range(10)}
+    groups |= {f"numbers from {d}0 to {d}9": {str(10 * d + i) for i in range(10)} for d in range(1, 20)}
+    return groups
+
+
+PLACES, KINDS = place_groups(), kind_groups()
+PLACE_OF_WORD = {word: place for place, members in PLACES.items() for word in members}
+
+
+@dataclass(frozen=True)
+class Lexicon:
+    """How common words are in the texts as a whole, to judge what is special about a feature's examples."""
+
+    share_of_documents: dict[str, float]  # a word -> share of the documents that hold it
+    share_of_tokens: dict[str, float]
+
+    @staticmethod
+    def from_documents(documents: Sequence[Sequence[str]]) -> "Lexicon":
+        in_documents = Counter(word for document in documents for word in {t.strip() for t in document})
+        tokens = Counter(t.strip() for document in documents for t in document)
+        total = sum(tokens.values())
+        return Lexicon({w: n / len(documents) for w, n in in_documents.items()}, {w: n / total for w, n in tokens.items()})
+
+
+def share(items: Iterable[bool]) -> float:
+    items = list(items)
+    return sum(items) / len(items)
+
+
+def quoted(words: Iterable[str], limit: int = 3) -> str:
+    return ", ".join(f"“{word}”" if word.strip() else f"“{word!r}”" for word in list(words)[:limit])
+
+
+def _best_group(words: list[str], groups: dict[str, set[str]]) -> tuple[str, int, int] | None:
+    """The smallest group that holds nearly all of the words: its name, how many it holds, how many different ones."""
+    best = None
+    for name, members in groups.items():
+        inside = [w for w in words if w in members]
+        if len(inside) >= 0.85 * len(words) and len(set(inside)) >= 3 and (best is None or len(members) < best[3]):
+            best = (name, len(inside), len(set(inside)), len(members))
+    return best[:3] if best else None
+
+
+def label_of(examples: list[Example], lexicon: Lexicon) -> tuple[str, str] | None:
+    """(label, what it was made from), or nothing if the examples share nothing evident."""
+    if len(examples) < 3:
+        return None
+    n = len(examples)
+    tokens = [e.token.strip() for e in examples]
+    following = [e.following.strip() for e in examples]
+    token_counts, following_counts = Counter(tokens), Counter(w for w in following if w)
+    token, token_count = token_counts.most_common(1)[0]
+    next_word, next_count = following_counts.most_common(1)[0] if following_counts else ("", 0)
+    is_one_token = token_count >= 0.85 * n
+    made_from = f"made from the top {n} examples: "
+
+    # where: all about one place
+    # the place meant is the last one named up to the feature's token
+    named = [next((PLACE_OF_WORD[w] for w in reversed([t.strip() for t in e.before] + [e.token.strip()]) if w in PLACE_OF_WORD), None) for e in examples]
+    place_counts = Counter(p for p in named if p)
+    place, place_count = place_counts.most_common(1)[0] if place_counts else ("", 0)
+    place_words = {w for w in tokens if PLACE_OF_WORD.get(w) == place}
+    if place_count >= 0.8 * n and not (is_one_token and token in PLACES[place]):
+        what = f"{place} contexts"
+        if all(t in PLACES[place] for t in tokens):
+            what = f"places in {place}" if token_counts.most_common(1)[0][1] < n else place
+        elif next_count >= 0.8 * n and next_word in PLACES[place]:
+            what = f"{place}: next is “{next_word}”"
+        elif is_one_token:
+            what = f"{place} contexts, at “{token}”"
+        return what, f"{made_from}in {place_count} the last place named is in {place}" + (f" ({', '.join(sorted(place_words)[:4])})" if place_words else "")
+    # which token
+    special = _special_word([e.before for e in examples], lexicon)
+    if is_one_token:
+        if next_count >= 0.85 * n and lexicon.share_of_tokens.get(next_word, 0) < 0.02:
+            return f"“{token}” before “{next_word}”", f"{made_from}{token_count} on “{token}”, {next_count} followed by “{next_word}”"
+        group = _best_group([w for w in following if w], KINDS) if sum(map(bool, following)) >= 0.8 * n else None
+        if group and len(token_counts) <= 2 and lexicon.share_of_tokens.get(token, 0) > 0.002:
+            return f"“{token}” before {group[0]}", f"{made_from}{token_count} on “{token}”, {group[1]} followed by {group[0]}"
+        if special and lexicon.share_of_tokens.get(token, 0) > 0.002:
+            return f"“{token}” after {quoted([special[0]])}", f"{made_from}{token_count} on “{token}”, {special[1]} with “{special[0]}” before it"
+        return f"“{token}”", f"{made_from}{token_count} on “{token}”"
+    group = _best_group(tokens, KINDS)
+    if group:
+        return group[0], f"{made_from}{group[1]} on {group[0]} ({group[2]} different)"
+    # what comes next
+    if next_count >= 0.8 * n and lexicon.share_of_tokens.get(next_word, 0) < 0.02:
+        return f"next is “{next_word}”", f"{made_from}{next_count} followed by “{next_word}”"
+    group = _best_group([w for w in following if w], KINDS) if sum(map(bool, following)) >= 0.8 * n else None
+    if group:
+        return f"next is one of: {group[0]}", f"{made_from}{group[1]} followed by {group[0]} ({group[2]} different)"
+    few = [w for w, _ in token_counts.most_common(3)]
+    covered = sum(token_counts[w] for w in few)
+    if covered >= 0.85 * n:
+        return f"{quoted(few)}" + (f" after {quoted([special[0]])}" if special else ""), f"{made_from}{covered} on {quoted(few)}"
+    if special:
+        return f"after {quoted([special[0]])}", f"{made_from}{special[1]} have “{special[0]}” before the token; {special[2]:.0%} of all texts do"
+    return None
+
+
+def _special_word(contexts: list[list[str]], lexicon: Lexicon) -> tuple[str, int, float] | None:
+    """A word that stands before the token in nearly all examples and in few texts otherwise."""
+    counts = Counter(word for context in contexts for word in {t.strip() for t in context[-12:]})
+    best = None
+    for word, count in counts.items():
+        usual = lexicon.share_of_documents.get(word, 0.0)
+        if count >= 0.85 * len(contexts) and usual < 0.25 and word and (best is None or usual < best[2]):
+            best = (word, count, usual)
+    return best
