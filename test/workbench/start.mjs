@@ -28,7 +28,7 @@ function readOptions(args) {
 }
 
 const instructions = `
-  1. Open a sample prompt (the-capital.md is open already).
+  1. Open a sample prompt (two-steps.md is open already).
   2. Highlight a prompt, for example:  The capital of the state containing Dallas is
   3. Right-click → Trace Prompt. The attribution graph opens beside the text.
   4. Click a node for its card; the Prompt Circuits icon in the activity bar holds traces, features and models.
@@ -37,7 +37,7 @@ const instructions = `
 const say = (line) => console.log(line);
 const options = readOptions(process.argv.slice(2));
 const samples = path.join(options.home, 'prompts');
-const first = path.join(samples, 'the-capital.md');
+const first = path.join(samples, 'two-steps.md');
 
 try {
   installProject(say);
