@@ -88,14 +88,35 @@ export type ForwardOptions = {
     residMid: Float32Array,
     mlpNormScale: Float32Array,
     added: () => Promise<{ readonly mlpOut: Float32Array; readonly mlpAdded: Float32Array }>,
+    /** What an output [pos, dModel] of the MLP itself would add: through the norm after it, where there is one. */
+    addedFrom: (mlpOut: Float32Array) => Float32Array,
   ) => Promise<Float32Array | null>;
+  /** Runs the ids as continuation of the cached positions, and puts their keys and values into the cache. */
+  readonly cache?: KeyValueCache;
+  /** Default true. False: `attnPattern` is left empty, which saves memory when only logits are wanted. */
+  readonly keepsPatterns?: boolean;
+};
+
+/** Keys and values of positions that have been run, for generation. Made by `createCache`, filled by `forward`. */
+export type KeyValueCache = {
+  /** Positions in the cache. */
+  length: number;
+  /** Opaque: only the model reads it. */
+  readonly layers: unknown[];
 };
 
 export type LanguageModel = {
   readonly folder: string;
   readonly dimensions: ModelDimensions;
   readonly weights: Weights;
-  /** Runs the model on the ids; UserError when there are more than `maxPositions` or an id is outside the vocabulary. */
+  /**
+   * Runs the model on the ids; UserError when there are more than `maxPositions` or an id is outside the vocabulary.
+   * Calls wait for each other: the layers share their buffers. (So `replaceMlp` must not call `forward`.)
+   * With a cache, attention patterns are [head, pos, keys], keys counting the cached positions too.
+   */
   readonly forward: (ids: readonly number[], options: ForwardOptions) => Promise<ForwardResult>;
+  readonly createCache: () => KeyValueCache;
+  /** Keeps weights in memory as float32 until disposed of, where the model is small enough: for many runs in a row. */
+  readonly holdWeights: () => Disposable;
   readonly [Symbol.dispose]: () => void;
 };

@@ -1,0 +1,350 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { UserError } from '../../protocol/errors.ts';
+import { floatsOf, floatTensor, type Provider, type Tensor } from '../runtime/session.ts';
+import type { ModelConfig } from './config.ts';
+import { runExperts } from './experts.ts';
+import type { LayerRole } from './families.ts';
+import type {
+  ForwardOptions,
+  ForwardResult,
+  KeyValueCache,
+  LanguageModel,
+  LayerCapture,
+  ModelDimensions,
+} from './languageModel.ts';
+import { type AttentionVariant, attentionGraph, logitsGraph, type MlpVariant, mlpGraph } from './layerGraphs.ts';
+import type { ModelFiles } from './modelFiles.ts';
+import { rootMeanSquareNorm } from './norm.ts';
+import { type RopeTable, ropeTable } from './rope.ts';
+import { SessionPool } from './sessions.ts';
+import type { WeightStore } from './weights.ts';
+
+/** Numbers of one chunk of the unembedding (64 MB as float32), so that large vocabularies need little memory. */
+const logitsChunk = 2 ** 24;
+
+const attentionVectors: readonly LayerRole[] = [
+  'attnNorm',
+  'queryBias',
+  'keyBias',
+  'valueBias',
+  'attnOutputBias',
+  'queryNorm',
+  'keyNorm',
+  'sinks',
+  'postAttnNorm',
+];
+const mlpVectors: readonly LayerRole[] = ['mlpNorm', 'gateBias', 'upBias', 'downBias'];
+
+type CachedLayer = { readonly keys: Tensor; readonly values: Tensor };
+
+/** The one forward pass, for all families: what differs is in the configuration. */
+export class Transformer implements LanguageModel {
+  readonly folder: string;
+  readonly dimensions: ModelDimensions;
+  readonly weights: WeightStore;
+  readonly #config: ModelConfig;
+  readonly #files: ModelFiles;
+  readonly #sessions: SessionPool;
+  /** The run before, which the next one waits for: layers share their buffers. */
+  #previous: Promise<unknown> = Promise.resolve();
+
+  constructor(folder: string, config: ModelConfig, files: ModelFiles, weights: WeightStore, provider: Provider) {
+    this.folder = folder;
+    this.weights = weights;
+    this.#config = config;
+    this.#files = files;
+    this.#sessions = new SessionPool(provider);
+    const { nLayers, dModel, nHeads, nKeyValueHeads, dHead, dVocab, maxPositions } = config;
+    const family = config.family.name;
+    this.dimensions = { family, nLayers, dModel, nHeads, nKeyValueHeads, dHead, dVocab, maxPositions };
+  }
+
+  createCache(): KeyValueCache {
+    return { length: 0, layers: [] };
+  }
+
+  holdWeights(): Disposable {
+    return this.weights.hold();
+  }
+
+  async forward(ids: readonly number[], options: ForwardOptions): Promise<ForwardResult> {
+    checkIds(ids, options.cache?.length ?? 0, this.#config);
+    const run = this.#previous.then(() => this.#forward(ids, options));
+    this.#previous = run.catch(() => {});
+    return run;
+  }
+
+  [Symbol.dispose](): void {
+    this.#sessions[Symbol.dispose]();
+    this.#files[Symbol.dispose]();
+  }
+
+  async #forward(ids: readonly number[], options: ForwardOptions): Promise<ForwardResult> {
+    const { nLayers, normEpsilon } = this.#config;
+    const tokenVectors = this.#embed(ids);
+    const positions = new Positions(this.#config, options.cache?.length ?? 0, ids.length);
+    const layers: LayerCapture[] = [];
+    let resid = tokenVectors;
+    for (let layer = 0; layer < nLayers; layer++) {
+      options.signal?.throwIfAborted();
+      options.onProgress?.(layer, nLayers);
+      const capture = await this.#layer(layer, resid, positions, options);
+      layers.push(options.keepsPatterns === false ? { ...capture, attnPattern: new Float32Array(0) } : capture);
+      resid = sum(capture.residMid, capture.mlpAdded);
+      await nextTurn(); // progress goes out and cancels come in
+    }
+    options.signal?.throwIfAborted();
+    options.onProgress?.(nLayers, nLayers);
+    if (options.cache) options.cache.length += ids.length;
+    const gain = this.weights.model('finalNorm');
+    const { normed, scale } = rootMeanSquareNorm(resid, gain, normEpsilon, options.frozenNorms?.finalNormScale ?? null);
+    const logits = await this.#logits(normed, options);
+    return { nPos: ids.length, tokenVectors, layers, finalNormScale: scale, logits };
+  }
+
+  /** Embedding rows [pos, dModel] as they enter the residual stream. */
+  #embed(ids: readonly number[]): Float32Array {
+    const { dModel, family } = this.#config;
+    const rows = new Float32Array(ids.length * dModel);
+    for (const [pos, id] of ids.entries()) {
+      this.weights.model('embedding', id, id + 1, rows.subarray(pos * dModel, (pos + 1) * dModel));
+    }
+    const factor = Math.fround(Math.sqrt(dModel));
+    return family.scalesEmbedding ? rows.map((value) => value * factor) : rows;
+  }
+
+  async #layer(
+    layer: number,
+    resid: Float32Array,
+    positions: Positions,
+    options: ForwardOptions,
+  ): Promise<LayerCapture> {
+    const attention = await this.#attention(layer, resid, positions, options);
+    const frozen = options.frozenNorms?.layers[layer] ?? null;
+    const { residMid, mlpNormScale } = attention;
+    const addedFrom = (mlpOut: Float32Array) => this.#addedFrom(layer, mlpOut, frozen?.postMlpNormScale ?? null);
+    type Own = { readonly mlpOut: Float32Array; readonly mlpAdded: Float32Array; readonly scale: Float32Array | null };
+    let own: Own | null = null;
+    const runOwn = async (): Promise<Own> => {
+      if (own) return own;
+      const mlpOut = await this.#mlp(layer, residMid, mlpNormScale);
+      const { added, scale } = addedFrom(mlpOut);
+      own = { mlpOut, mlpAdded: added, scale };
+      return own;
+    };
+    const replaced =
+      (await options.replaceMlp?.(layer, residMid, mlpNormScale, runOwn, (mlpOut) => addedFrom(mlpOut).added)) ?? null;
+    if (!replaced) {
+      const { mlpOut, mlpAdded, scale } = await runOwn();
+      return { ...attention, mlpOut, mlpAdded, postMlpNormScale: scale };
+    }
+    const computed = own as Own | null;
+    return {
+      ...attention,
+      mlpOut: computed?.mlpOut ?? replaced,
+      mlpAdded: replaced,
+      postMlpNormScale: computed?.scale ?? null,
+    };
+  }
+
+  async #attention(
+    layer: number,
+    resid: Float32Array,
+    positions: Positions,
+    options: ForwardOptions,
+  ): Promise<Omit<LayerCapture, 'mlpOut' | 'mlpAdded' | 'postMlpNormScale'>> {
+    const { dModel, dHead, nHeads, nKeyValueHeads } = this.#config;
+    const { nPos, nKeys } = positions;
+    const pattern = options.frozenPatterns?.[layer] ?? null;
+    const frozen = options.frozenNorms?.layers[layer] ?? null;
+    const [query, key, value, attnOutput] = (['query', 'key', 'value', 'attnOutput'] as const).map((role) =>
+      this.weights.matrix(layer, role),
+    );
+    const vectors = this.#vectors(layer, attentionVectors);
+    const variant: AttentionVariant = {
+      vectors: Object.keys(vectors) as LayerRole[],
+      types: { query: query!.type, key: key!.type, value: value!.type, attnOutput: attnOutput!.type },
+      isPatternGiven: pattern !== null,
+      areScalesGiven: frozen !== null,
+    };
+    const session = await this.#sessions.get(`attention ${JSON.stringify(variant)}`, () =>
+      attentionGraph(this.#config, variant),
+    );
+    const { cos, sin } = positions.rope(layer);
+    const past = options.cache?.layers[layer] as CachedLayer | undefined;
+    const noPast = floatTensor(new Float32Array(0), [nKeyValueHeads, 0, dHead]);
+    const feeds: Record<string, Tensor> = {
+      ...vectors,
+      resid: floatTensor(resid, [nPos, dModel]),
+      key: key!.tensor,
+      value: value!.tensor,
+      attnOutput: attnOutput!.tensor,
+      cos: floatTensor(cos, [nPos, dHead / 2]),
+      sin: floatTensor(sin, [nPos, dHead / 2]),
+      pastKey: past?.keys ?? noPast,
+      pastValue: past?.values ?? noPast,
+    };
+    if (pattern) feeds.attnPattern = floatTensor(pattern, [nHeads, nPos, nKeys]);
+    else {
+      feeds.query = query!.tensor;
+      feeds.mask = floatTensor(positions.mask(layer), [nPos, nKeys]);
+    }
+    if (frozen) {
+      feeds.attnNormScale = floatTensor(frozen.attnNormScale, [nPos]);
+      if (frozen.postAttnNormScale) feeds.postAttnNormScale = floatTensor(frozen.postAttnNormScale, [nPos]);
+    }
+    const outputs = await session.run(feeds);
+    if (options.cache) options.cache.layers[layer] = { keys: outputs.allKeys!, values: outputs.allValues! };
+    const scale = (name: string): Float32Array | null => (outputs[name] ? floatsOf(outputs[name]) : null);
+    return {
+      attnPattern: pattern ?? floatsOf(outputs.attnPattern!),
+      attnNormScale: frozen?.attnNormScale ?? scale('attnNormScale')!,
+      postAttnNormScale: frozen?.postAttnNormScale ?? scale('postAttnNormScale'),
+      mlpNormScale: frozen?.mlpNormScale ?? scale('mlpNormScale')!,
+      residMid: floatsOf(outputs.residMid!),
+    };
+  }
+
+  /** The MLP's own output [pos, dModel]. */
+  async #mlp(layer: number, residMid: Float32Array, mlpNormScale: Float32Array): Promise<Float32Array> {
+    if (this.#config.experts) {
+      return runExperts(this.#config, this.weights, this.#sessions, layer, residMid, mlpNormScale);
+    }
+    const [gate, up, down] = (['gate', 'up', 'down'] as const).map((role) => this.weights.matrix(layer, role));
+    const vectors = this.#vectors(layer, mlpVectors);
+    const variant: MlpVariant = {
+      vectors: Object.keys(vectors) as LayerRole[],
+      types: { gate: gate!.type, up: up!.type, down: down!.type },
+    };
+    const session = await this.#sessions.get(`mlp ${JSON.stringify(variant)}`, () => mlpGraph(this.#config, variant));
+    const { mlpOut } = await session.run({
+      ...vectors,
+      residMid: floatTensor(residMid, [mlpNormScale.length, this.#config.dModel]),
+      mlpNormScale: floatTensor(mlpNormScale, [mlpNormScale.length]),
+      gate: gate!.tensor,
+      up: up!.tensor,
+      down: down!.tensor,
+    });
+    return floatsOf(mlpOut!);
+  }
+
+  /** What an output of the MLP adds to the residual stream, through the norm after it where there is one. */
+  #addedFrom(
+    layer: number,
+    mlpOut: Float32Array,
+    given: Float32Array | null,
+  ): { readonly added: Float32Array; readonly scale: Float32Array | null } {
+    const gain = this.weights.gain(layer, 'postMlpNorm');
+    if (!gain) return { added: mlpOut, scale: null };
+    const { normed, scale } = rootMeanSquareNorm(mlpOut, gain, this.#config.normEpsilon, given);
+    return { added: normed, scale };
+  }
+
+  /** Those of the vectors that the layer has, as feeds. */
+  #vectors(layer: number, roles: readonly LayerRole[]): Record<string, Tensor> {
+    const feeds: Record<string, Tensor> = {};
+    for (const role of roles) {
+      const vector = this.weights.gain(layer, role);
+      if (vector) feeds[role] = floatTensor(vector, [vector.length]);
+    }
+    return feeds;
+  }
+
+  /** Logits of all positions, the last one, or none, the vocabulary in chunks. */
+  async #logits(normed: Float32Array, options: ForwardOptions): Promise<Float32Array> {
+    const { dModel, dVocab } = this.#config;
+    if (options.logits === 'none') return new Float32Array(0);
+    const wanted = options.logits === 'all' ? normed : normed.subarray(normed.length - dModel);
+    const nPos = wanted.length / dModel;
+    const logits = new Float32Array(nPos * dVocab);
+    const rows = Math.max(1, Math.floor(logitsChunk / dModel));
+    for (let from = 0; from < dVocab; from += rows) {
+      options.signal?.throwIfAborted();
+      const to = Math.min(dVocab, from + rows);
+      const unembedding = this.weights.unembeddingRows(from, to);
+      const session = await this.#sessions.get(`logits ${unembedding.type}`, () =>
+        logitsGraph(this.#config, unembedding.type),
+      );
+      const outputs = await session.run({
+        normed: floatTensor(wanted, [nPos, dModel]),
+        unembedding: unembedding.tensor,
+      });
+      const part = floatsOf(outputs.logits!);
+      for (let pos = 0; pos < nPos; pos++) {
+        logits.set(part.subarray(pos * (to - from), (pos + 1) * (to - from)), pos * dVocab + from);
+      }
+      await nextTurn();
+    }
+    return logits;
+  }
+}
+
+/** Masks and rotations of one run's positions, each made once for all layers that share it. */
+class Positions {
+  readonly nPos: number;
+  readonly nKeys: number;
+  readonly #config: ModelConfig;
+  readonly #from: number;
+  readonly #masks = new Map<number | null, Float32Array>();
+  readonly #ropes = new Map<string, RopeTable>();
+
+  constructor(config: ModelConfig, from: number, nPos: number) {
+    this.#config = config;
+    this.#from = from;
+    this.nPos = nPos;
+    this.nKeys = from + nPos;
+  }
+
+  /** [pos, keys]: 0 where a position attends, else so low that its share is exactly 0. */
+  mask(layer: number): Float32Array {
+    const window = this.#config.windows[layer] ?? null;
+    let mask = this.#masks.get(window);
+    if (!mask) {
+      mask = new Float32Array(this.nPos * this.nKeys).fill(-1e30);
+      for (let pos = 0; pos < this.nPos; pos++) {
+        const last = this.#from + pos;
+        const first = window === null ? 0 : Math.max(0, last - window + 1);
+        mask.fill(0, pos * this.nKeys + first, pos * this.nKeys + last + 1);
+      }
+      this.#masks.set(window, mask);
+    }
+    return mask;
+  }
+
+  rope(layer: number): RopeTable {
+    const rope = this.#config.ropes[layer]!;
+    const key = JSON.stringify(rope);
+    let table = this.#ropes.get(key);
+    if (!table) {
+      table = ropeTable(rope, this.#config.dHead, this.#from, this.nPos);
+      this.#ropes.set(key, table);
+    }
+    return table;
+  }
+}
+
+function checkIds(ids: readonly number[], cached: number, config: ModelConfig): void {
+  if (ids.length === 0) throw new UserError('prompt.empty', 'The prompt has no tokens.', 'Write or select some text.');
+  const length = cached + ids.length;
+  if (length > config.maxPositions) {
+    throw new UserError(
+      'prompt.tooLong',
+      `The prompt has ${length} tokens; this model takes at most ${config.maxPositions}.`,
+      'Shorten the prompt, or choose a model with a longer window.',
+    );
+  }
+  const wrong = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= config.dVocab);
+  if (wrong !== undefined) {
+    throw new UserError(
+      'prompt.tokenUnknown',
+      `Token id ${wrong} is outside the model's vocabulary of ${config.dVocab}.`,
+      'Use ids of this model, or check that the tokenizer belongs to it.',
+    );
+  }
+}
+
+function sum(a: Float32Array, b: Float32Array): Float32Array {
+  const result = new Float32Array(a.length);
+  for (let i = 0; i < a.length; i++) result[i] = a[i]! + b[i]!;
+  return result;
+}
