@@ -1,0 +1,130 @@
+import { activate } from './activation.ts';
+import { MatrixProduct } from './matrixProduct.ts';
+import type { TranscoderSet } from './transcoder.ts';
+
+/** Numbers of one layer's pre-activations that are in memory at a time: longer prompts go in pieces. */
+const pieceSize = 2 ** 24;
+
+/** Features that are on, sorted by layer, then position, then feature. One array per column. */
+export type ActiveFeatures = {
+  readonly count: number;
+  readonly layer: Uint16Array;
+  readonly pos: Uint32Array;
+  readonly feature: Uint32Array;
+  readonly activation: Float32Array;
+};
+
+/** Runs the encoders of a set. Holds small sessions, no weights. */
+export class Encoder {
+  readonly #set: TranscoderSet;
+  readonly #product = new MatrixProduct();
+
+  constructor(set: TranscoderSet) {
+    this.#set = set;
+  }
+
+  /**
+   * @param input [pos, dModel] at the set's input hook
+   * @returns [pos, feature] before the activation function
+   */
+  preActivations(layer: number, input: Float32Array, nPos: number): Promise<Float32Array> {
+    const { encoder, encoderBias } = this.#set.layers[layer];
+    return this.#product.apply(input, nPos, encoder, encoderBias);
+  }
+
+  /** Turns one position's pre-activations [feature] into activations, in place. */
+  activate(layer: number, values: Float32Array): void {
+    const { threshold } = this.#set.layers[layer];
+    const { topK } = this.#set;
+    if (topK) activate(values, { type: 'topk', ...topK });
+    else activate(values, threshold ? { type: 'jumprelu', threshold } : { type: 'relu' });
+  }
+
+  /**
+   * The features of one layer that are on, by position, then feature.
+   * @param input [pos, dModel] at the set's input hook
+   * @param firstPos positions before it are taken to be special tokens and have no features
+   */
+  async activeAt(layer: number, input: Float32Array, nPos: number, firstPos: number): Promise<ActiveFeatures> {
+    const { nFeatures, dModel } = this.#set;
+    const found = new ActiveList();
+    const piece = Math.max(1, Math.floor(pieceSize / nFeatures));
+    for (let from = firstPos; from < nPos; from += piece) {
+      const count = Math.min(piece, nPos - from);
+      const part = input.subarray(from * dModel, (from + count) * dModel);
+      const values = await this.preActivations(layer, part, count);
+      for (let index = 0; index < count; index++) {
+        const row = values.subarray(index * nFeatures, (index + 1) * nFeatures);
+        this.activate(layer, row);
+        for (let feature = 0; feature < nFeatures; feature++) {
+          if (row[feature] !== 0) found.push(layer, from + index, feature, row[feature]);
+        }
+      }
+    }
+    return found.finish();
+  }
+
+  /**
+   * Adds skip · input to a layer's output, where the set has a skip matrix.
+   * @param input  [pos, dModel] at the input hook
+   * @param output [pos, dModel] at the output hook
+   */
+  async addSkip(layer: number, input: Float32Array, nPos: number, output: Float32Array): Promise<void> {
+    const { skip } = this.#set.layers[layer];
+    if (!skip) return;
+    const change = await this.#product.apply(input, nPos, skip, null);
+    for (let place = 0; place < change.length; place++) output[place] += change[place];
+  }
+
+  [Symbol.dispose](): void {
+    this.#product[Symbol.dispose]();
+  }
+}
+
+/** Joins the layers' lists, given in layer order. */
+export function joinActive(parts: readonly ActiveFeatures[]): ActiveFeatures {
+  const count = parts.reduce((sum, part) => sum + part.count, 0);
+  const joined = {
+    count,
+    layer: new Uint16Array(count),
+    pos: new Uint32Array(count),
+    feature: new Uint32Array(count),
+    activation: new Float32Array(count),
+  };
+  let next = 0;
+  for (const part of parts) {
+    joined.layer.set(part.layer, next);
+    joined.pos.set(part.pos, next);
+    joined.feature.set(part.feature, next);
+    joined.activation.set(part.activation, next);
+    next += part.count;
+  }
+  return joined;
+}
+
+class ActiveList {
+  readonly #rows: number[] = [];
+
+  push(layer: number, pos: number, feature: number, activation: number): void {
+    this.#rows.push(layer, pos, feature, activation);
+  }
+
+  finish(): ActiveFeatures {
+    const rows = this.#rows;
+    const count = rows.length / 4;
+    const found = {
+      count,
+      layer: new Uint16Array(count),
+      pos: new Uint32Array(count),
+      feature: new Uint32Array(count),
+      activation: new Float32Array(count),
+    };
+    for (let index = 0; index < count; index++) {
+      found.layer[index] = rows[index * 4];
+      found.pos[index] = rows[index * 4 + 1];
+      found.feature[index] = rows[index * 4 + 2];
+      found.activation[index] = rows[index * 4 + 3];
+    }
+    return found;
+  }
+}

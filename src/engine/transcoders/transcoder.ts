@@ -1,0 +1,50 @@
+import type { SetDescription } from '../../protocol/engine.ts';
+import type { FloatTensor } from './floatTensor.ts';
+
+/** Where encoders read; the three are easy to confuse and all give plausible numbers. */
+export const inputHooks = ['hook_resid_mid', 'mlp.hook_in', 'ln2.hook_normalized'] as const;
+export type InputHook = (typeof inputHooks)[number];
+
+/** Where decoders write: the MLP's own output, or what is added to the residual stream (Gemma: after a norm). */
+export const outputHooks = ['hook_mlp_out', 'mlp.hook_out'] as const;
+export type OutputHook = (typeof outputHooks)[number];
+
+/** A matrix as it is stored: [out, in] as `Linear` layers have it, or transposed. */
+export type StoredMatrix = { readonly tensor: FloatTensor; readonly isTransposed: boolean };
+
+/** The decoder rows of a layer's features for one layer they write to: number `feature · stride + offset` on. */
+export type DecoderSlot = {
+  readonly writeLayer: number;
+  readonly tensor: FloatTensor;
+  readonly stride: number;
+  readonly offset: number;
+};
+
+/** One layer's encoder and where it writes. Weights lie in their files; vectors are in memory. */
+export type LayerTranscoder = {
+  /** [feature, dModel] */
+  readonly encoder: StoredMatrix;
+  /** [feature] */
+  readonly encoderBias: Float32Array;
+  /** [feature]; null without JumpReLU. */
+  readonly threshold: Float32Array | null;
+  /** By layer written, ascending; per-layer sets have one. */
+  readonly slots: readonly DecoderSlot[];
+  /** [dModel, dModel], added to this layer's output as skip · input. */
+  readonly skip: StoredMatrix | null;
+};
+
+/** What replaces a model's MLPs by sums of features. Owns its open files. */
+export type TranscoderSet = {
+  readonly description: SetDescription;
+  readonly inputHook: InputHook;
+  readonly outputHook: OutputHook;
+  readonly dModel: number;
+  readonly nFeatures: number;
+  /** For 'topk' sets. */
+  readonly topK: { readonly k: number; readonly clampsFirst: boolean } | null;
+  readonly layers: readonly LayerTranscoder[];
+  /** [layer written][dModel], added once per layer. */
+  readonly decoderBias: readonly Float32Array[];
+  readonly [Symbol.dispose]: () => void;
+};
