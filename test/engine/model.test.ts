@@ -4,7 +4,7 @@ import path from 'node:path';
 import { test } from 'node:test';
 import type { ForwardResult, LanguageModel } from '../../src/engine/model/languageModel.ts';
 import { loadModel } from '../../src/engine/model/loadModel.ts';
-import { checkClose, concatenated, floats, SafetensorsFile } from '../support/tensors.ts';
+import { checkClose, concatenated, floats, integers, SafetensorsFile } from '../support/tensors.ts';
 
 const goldens = path.join(import.meta.dirname, '../fixtures/goldens');
 const names = (JSON.parse(fs.readFileSync(path.join(goldens, 'index.json'), 'utf8')) as { cases: { name: string }[] })
@@ -70,3 +70,15 @@ test('running a prompt in two parts with a cache gives the logits of one run', a
     checkClose(name, concatenated(parts), whole.logits, 1e-5);
   }
 });
+
+const families = path.join(import.meta.dirname, '../fixtures/families');
+for (const name of ['mistral', 'qwen2', 'llama-shards', 'gemma3-multimodal', 'gpt-oss-mxfp4']) {
+  test(`the forward pass of ${name} agrees with PyTorch layer by layer`, async () => {
+    using model = await loadModel(path.join(families, name));
+    using reference = new SafetensorsFile(path.join(families, name, 'reference.safetensors'));
+    const run = await model.forward(integers(reference, 'token_ids'), { logits: 'all' });
+    checkClose('resid_mid', concatenated(run.layers.map((l) => l.residMid)), floats(reference, 'resid_mid'), 1e-4);
+    checkClose('mlp_out', concatenated(run.layers.map((l) => l.mlpAdded)), floats(reference, 'mlp_out'), 1e-4);
+    checkClose('logits', run.logits, floats(reference, 'logits'), 1e-4);
+  });
+}

@@ -84,7 +84,7 @@ export function parseConfig(file: Readonly<Record<string, unknown>>): ModelConfi
 
 function familyOf(...modelTypes: readonly unknown[]): Family {
   for (const type of modelTypes) {
-    const family = families.find((candidate) => candidate.modelTypes.includes(String(type)));
+    const family = families.find((candidate) => candidate.modelTypes.some((known) => known === type));
     if (family) return family;
   }
   const known = families.flatMap((family) => family.modelTypes).join(', ');

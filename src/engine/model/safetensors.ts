@@ -154,7 +154,7 @@ function readEntry(file: SafetensorsFile, name: string, entry: unknown, dataStar
   if (!isRecord(entry)) throw refused(file.path, `describes ${shown(name)} by something other than an object`);
   const { dtype, shape, data_offsets: offsets } = entry;
   if (typeof dtype !== 'string' || !Object.hasOwn(typeBytes, dtype)) {
-    throw refused(file.path, `gives ${shown(name)} the type ${shown(String(dtype))}, which is not known`);
+    throw refused(file.path, `gives ${shown(name)} the type ${shown(dtype)}, which is not known`);
   }
   const type = dtype as StoredType;
   if (!isCountList(shape) || shape.length > 16)
@@ -215,6 +215,7 @@ function isCountList(value: unknown): value is number[] {
 }
 
 /** Names come from the file: bounded, and on one line. */
-function shown(name: string): string {
-  return JSON.stringify(name.length > 120 ? `${name.slice(0, 120)}…` : name);
+function shown(name: unknown): string {
+  const text = JSON.stringify(name) ?? 'nothing';
+  return text.length > 120 ? `${text.slice(0, 120)}…` : text;
 }
