@@ -230,6 +230,12 @@ export type EngineCalls = {
     }[];
     progress: never;
   };
+  /** Reads a graph file too large to parse in the window's own process. */
+  readGraph: {
+    params: { readonly bytes: Uint8Array };
+    result: { readonly graph: CircuitGraph; readonly warnings: readonly string[] };
+    progress: never;
+  };
   intervene: { params: InterveneRequest; result: InterveneResult; progress: Progress };
   unload: { params: Record<string, never>; result: null; progress: never };
 };

@@ -1,0 +1,85 @@
+import path from 'node:path';
+import * as vscode from 'vscode';
+import { groupFeaturesBy, openCard, renameFeature, searchFeatures, togglePin } from './host/commands/features.ts';
+import { ablateFeature } from './host/commands/intervene.ts';
+import { deleteTrace, openGraph, pickTrace, renameTrace, saveTraceAs } from './host/commands/manageTraces.ts';
+import { traceAgain, tracePrompt } from './host/commands/trace.ts';
+import { pairForGraph } from './host/config.ts';
+import { TokenDecorations } from './host/editor/tokenDecorations.ts';
+import { EngineProcess } from './host/engineProcess.ts';
+import { createLog } from './host/log.ts';
+import { CircuitEditor } from './host/panel/circuitEditor.ts';
+import { GraphPanels } from './host/panel/graphPanels.ts';
+import { Jobs } from './host/runJob.ts';
+import { showError } from './host/showError.ts';
+import type { TraceRecord } from './host/traceRecord.ts';
+import { TraceStore } from './host/traceStore.ts';
+import { Traces } from './host/traces.ts';
+import { type FeatureRow, FeaturesView } from './host/views/featuresView.ts';
+import { StatusBar } from './host/views/statusBar.ts';
+import { TracesView } from './host/views/tracesView.ts';
+
+/** Constructs the parts and connects them; what they do is theirs. */
+export async function activate(context: vscode.ExtensionContext): Promise<void> {
+  const { extensionPath, extensionUri } = context;
+  const log = createLog();
+  const engine = new EngineProcess({
+    modulePath: path.join(extensionPath, 'dist', 'engine.cjs'),
+    log: (level, line) => log[level](line),
+  });
+  const store = new TraceStore(path.join((context.storageUri ?? context.globalStorageUri).fsPath, 'traces'));
+  const traces = new Traces(store, log);
+  const jobs = new Jobs(log);
+  const pageServices = { extensionUri, engine, traces, log };
+  engine.start();
+  const loaded = traces.load();
+  const panels = new GraphPanels(pageServices, context.workspaceState, loaded);
+  const circuitEditor = new CircuitEditor(pageServices, (graph) => pairForGraph(extensionPath, graph, traces.records));
+  const features = new FeaturesView(traces, context.workspaceState);
+  const memory = context.workspaceState;
+  const traceServices = { extensionPath, engine, traces, panels, jobs, log, memory };
+
+  /** Every command of the manifest; a test holds the two lists equal. */
+  const commands: Readonly<Record<string, (argument?: never) => unknown>> = {
+    'promptCircuits.trace': () => tracePrompt(traceServices, { type: 'editor' }),
+    'promptCircuits.traceFile': (file?: vscode.Uri) => tracePrompt(traceServices, { type: 'file', file }),
+    'promptCircuits.traceCell': (cell?: vscode.NotebookCell) => tracePrompt(traceServices, { type: 'cell', cell }),
+    'promptCircuits.traceAgain': async (record?: TraceRecord) => {
+      const chosen = record ?? (await pickTrace(traces, 'Trace Again'));
+      if (chosen !== undefined) await traceAgain(traceServices, chosen);
+    },
+    'promptCircuits.cancel': () => jobs.cancelAll(),
+    'promptCircuits.restartEngine': () => engine.restart(),
+    'promptCircuits.openGraph': (record?: TraceRecord) => openGraph(traces, panels, record),
+    'promptCircuits.openGraphToSide': (record?: TraceRecord) => openGraph(traces, panels, record, true),
+    'promptCircuits.renameTrace': (record?: TraceRecord) => renameTrace(traces, record),
+    'promptCircuits.deleteTrace': (record?: TraceRecord) => deleteTrace(traces, record),
+    'promptCircuits.exportGraph': (record?: TraceRecord) => saveTraceAs(traces, record),
+    'promptCircuits.groupFeatures': () => groupFeaturesBy(features),
+    'promptCircuits.searchFeatures': () => searchFeatures(traces),
+    'promptCircuits.pinFeature': (row?: FeatureRow) => togglePin(traces, row),
+    'promptCircuits.unpinFeature': (row?: FeatureRow) => togglePin(traces, row),
+    'promptCircuits.renameFeature': (row?: FeatureRow) => renameFeature(traces, row),
+    'promptCircuits.ablateFeature': (row?: FeatureRow) => ablateFeature(engine, traces, jobs, row),
+    'promptCircuits.openCard': (row?: FeatureRow) => openCard(traces, panels, row),
+    'promptCircuits.showLog': () => log.show(),
+  };
+  for (const [id, run] of Object.entries(commands)) {
+    const guarded = async (argument?: never): Promise<void> => {
+      try {
+        await run(argument);
+      } catch (error) {
+        await showError(error, log);
+      }
+    };
+    context.subscriptions.push(vscode.commands.registerCommand(id, guarded));
+  }
+  context.subscriptions.push(
+    ...[log, engine, traces, jobs, panels, circuitEditor, features],
+    new TracesView(traces),
+    new StatusBar(extensionPath, engine, jobs, traces),
+    new TokenDecorations(traces),
+    { dispose: () => void traces.flush() },
+  );
+  await loaded;
+}

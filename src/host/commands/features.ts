@@ -1,0 +1,96 @@
+import * as vscode from 'vscode';
+import type { Supernode } from '../../graph/circuitGraph.ts';
+import type { GraphNode } from '../../graph/node.ts';
+import { byInfluence, type Grouping, nodeLabel, ownShares, visibleToken } from '../featureTree.ts';
+import { featureName } from '../nodeNames.ts';
+import type { GraphPanels } from '../panel/graphPanels.ts';
+import type { Traces } from '../traces.ts';
+import type { FeatureRow, FeaturesView } from '../views/featuresView.ts';
+
+const groupings: readonly { readonly label: string; readonly grouping: Grouping; readonly detail: string }[] = [
+  { label: 'Supernode', grouping: 'supernode', detail: 'Your groups, then what is pinned, then the rest' },
+  { label: 'Layer', grouping: 'layer', detail: 'From the first layer to the last' },
+  { label: 'Token', grouping: 'token', detail: 'In the order of the prompt' },
+];
+
+export async function groupFeaturesBy(view: FeaturesView): Promise<void> {
+  const items = groupings.map((entry) => ({
+    ...entry,
+    description: entry.grouping === view.grouping ? 'current' : undefined,
+  }));
+  const chosen = await vscode.window.showQuickPick(items, { title: 'Group Features By' });
+  if (chosen !== undefined) view.setGrouping(chosen.grouping);
+}
+
+/** Finds a feature of the active trace by label, token, layer or number, and selects it everywhere. */
+export async function searchFeatures(traces: Traces): Promise<void> {
+  const trace = traces.active;
+  if (trace === null) {
+    void vscode.window.showInformationMessage('Open a graph first: its features are what is searched.');
+    return;
+  }
+  const { graph } = trace;
+  const shares = ownShares(graph.nodes);
+  const items = byInfluence(graph.nodes.filter((node) => node.kind === 'feature')).map((node) => ({
+    label: nodeLabel(graph, node),
+    description: `${featureName(node)} at ${node.pos}: ${visibleToken(graph.metadata.promptTokens[node.pos] ?? '')}`,
+    detail: `${(100 * (shares.get(node.id) ?? 0)).toFixed(1)} % of the influence`,
+    node,
+  }));
+  const chosen = await vscode.window.showQuickPick(items, {
+    title: 'Search Features',
+    placeHolder: 'Label, token, layer or feature number',
+    matchOnDescription: true,
+  });
+  if (chosen !== undefined) traces.select(chosen.node.id);
+}
+
+/** Pins a feature of the tree, or takes its pin away. */
+export function togglePin(traces: Traces, row?: FeatureRow): void {
+  const trace = traces.active;
+  const node = nodeOf(traces, row);
+  if (trace === null || node === null) return;
+  const { view } = trace.graph;
+  const isPinned = view.pinned.includes(node.id);
+  const pinned = isPinned ? view.pinned.filter((id) => id !== node.id) : [...view.pinned, node.id];
+  const supernodes = isPinned ? without(view.supernodes, node.id) : view.supernodes;
+  traces.changeView(trace.record.id, { ...view, pinned, supernodes }, 'tree');
+}
+
+/** Gives a feature a name of the user's own; an empty one brings the set's back. */
+export async function renameFeature(traces: Traces, row?: FeatureRow): Promise<void> {
+  const trace = traces.active;
+  const node = nodeOf(traces, row);
+  if (trace === null || node === null) return;
+  const label = await vscode.window.showInputBox({
+    title: `Rename ${featureName(node)}`,
+    prompt: 'Leave it empty to bring back the label of the transcoder set.',
+    value: nodeLabel(trace.graph, node),
+  });
+  if (label === undefined) return;
+  const { [node.id]: _, ...others } = trace.graph.view.labels;
+  const labels = label.trim() === '' ? others : { ...others, [node.id]: label.trim() };
+  traces.changeView(trace.record.id, { ...trace.graph.view, labels }, 'tree');
+}
+
+/** Brings up the graph with the feature selected, so that its card is on screen. */
+export async function openCard(traces: Traces, panels: GraphPanels, row?: FeatureRow): Promise<void> {
+  const trace = traces.active;
+  const node = nodeOf(traces, row);
+  if (trace === null || node === null) return;
+  traces.select(node.id);
+  if (traces.records.some((record) => record.id === trace.record.id)) await panels.open(trace.record.id);
+}
+
+/** The row's feature or, from the palette, the selected one. */
+export function nodeOf(traces: Traces, row?: FeatureRow): GraphNode | null {
+  if (row?.type === 'feature') return row.node;
+  const { active, selected } = traces;
+  return active?.graph.nodes.find((node) => node.id === selected) ?? null;
+}
+
+function without(supernodes: readonly Supernode[], id: string): Supernode[] {
+  return supernodes
+    .map(({ label, members }) => ({ label, members: members.filter((member) => member !== id) }))
+    .filter(({ members }) => members.length > 0);
+}

@@ -1,0 +1,176 @@
+import { randomBytes } from 'node:crypto';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import * as vscode from 'vscode';
+import type { ModelPair, Prompt, TraceRequest, TraceResult } from '../../protocol/engine.ts';
+import { isAbort, UserError } from '../../protocol/errors.ts';
+import { type Config, readConfig } from '../config.ts';
+import { segmentsOf } from '../editor/placedText.ts';
+import { type ChosenPrompt, choosePrompt, type PromptOrigin } from '../editor/promptOrigin.ts';
+import type { EngineProcess } from '../engineProcess.ts';
+import { duration, type Log } from '../log.ts';
+import type { Preview } from '../panel/graphPage.ts';
+import type { GraphPanels } from '../panel/graphPanels.ts';
+import type { Job, Jobs } from '../runJob.ts';
+import { showError } from '../showError.ts';
+import type { TraceRecord } from '../traceRecord.ts';
+import type { Traces } from '../traces.ts';
+
+export type TraceServices = {
+  readonly extensionPath: string;
+  readonly engine: EngineProcess;
+  readonly traces: Traces;
+  readonly panels: GraphPanels;
+  readonly jobs: Jobs;
+  readonly log: Log;
+  /** What was last given for each placeholder. */
+  readonly memory: vscode.Memento;
+};
+
+/** *Trace Prompt*: from a selection, a cursor, a notebook cell or a file to a kept trace and its graph on screen. */
+export async function tracePrompt(services: TraceServices, origin: PromptOrigin): Promise<void> {
+  const started = performance.now();
+  try {
+    const chosen = await choosePrompt(origin, services.memory);
+    if (chosen !== null) await traceChosen(services, chosen, started);
+  } catch (error) {
+    await showError(error, services.log);
+  }
+}
+
+/** Traces again what an earlier trace explained, with today's settings. */
+export async function traceAgain(services: TraceServices, record: TraceRecord): Promise<void> {
+  const places = Array.from({ length: record.promptText.length + 1 }, () => 0);
+  const placed = { text: record.promptText, places };
+  await traceChosen(services, { prompt: record.prompt, placed, uri: null }, performance.now(), record);
+}
+
+async function traceChosen(
+  services: TraceServices,
+  chosen: ChosenPrompt,
+  started: number,
+  earlier: TraceRecord | null = null,
+): Promise<void> {
+  const { engine, jobs, panels, traces, log } = services;
+  const config = readConfig(services.extensionPath);
+  engine.start();
+  const title = `Tracing “${shorten(chosen.placed.text)}”`;
+  await jobs.run(title, async (job) => {
+    const delay = monitorEventLoopDelay({ resolution: 5 });
+    delay.enable();
+    const controller = new AbortController();
+    const signal = AbortSignal.any([job.signal, controller.signal]);
+    const panel = panels.forNewTrace(shorten(chosen.placed.text, 32));
+    let preview: Preview | null = null;
+    const say = (phase: Parameters<Job['report']>[0]): void => {
+      job.report(phase);
+      const progress = { type: 'progress', title, ...phase } as const;
+      panel.show({ type: 'busy', progress, preview, cancel: () => controller.abort() });
+    };
+    try {
+      say({ phase: 'tokenize', done: 0, total: 1 });
+      const { tokens, warnings } = await engine.call(
+        'tokenize',
+        { pair: config.pair, prompt: chosen.prompt },
+        { signal },
+      );
+      preview = { type: 'preview', tokens: tokens.map((token) => token.text), predictions: [] };
+      for (const warning of warnings) void vscode.window.showWarningMessage(warning);
+      say({ phase: 'load model', done: 0, total: 1 });
+      const request = traceRequest(config, chosen.prompt);
+      const result = await engine.call('trace', request, { signal, onProgress: say });
+      const record = newRecord(request, result, chosen, performance.now() - started, earlier);
+      await traces.add(record, result.graph);
+      panel.show({ type: 'trace', id: record.id });
+      logTrace(log, result, performance.now() - started, delay.max / 1e6);
+    } catch (error) {
+      panel.show(isAbort(error) ? panelAfterCancel(traces) : { type: 'failed', error: asUserError(error) });
+      throw error;
+    } finally {
+      delay.disable();
+    }
+  });
+}
+
+/** After a cancel the panel goes back to what was active before. */
+function panelAfterCancel(traces: Traces): { type: 'trace'; id: string } | { type: 'failed'; error: UserError } {
+  if (traces.active !== null) return { type: 'trace', id: traces.active.record.id };
+  return {
+    type: 'failed',
+    error: new UserError('trace.cancelled', 'The trace was cancelled.', 'Trace a prompt again.'),
+  };
+}
+
+function asUserError(error: unknown): UserError {
+  if (error instanceof UserError) return error;
+  return new UserError('bug', 'Something went wrong.', 'The log says more: Prompt Circuits: Show Log.');
+}
+
+function traceRequest(config: Config, prompt: Prompt): TraceRequest {
+  requireTranscoders(config.pair);
+  return {
+    pair: config.pair,
+    prompt,
+    targets: { type: 'top' },
+    settings: config.attribution,
+    keep: config.keep,
+    device: config.device,
+    slug: newId(),
+  };
+}
+
+function requireTranscoders(pair: ModelPair): void {
+  if (pair.transcoders !== null) return;
+  throw new UserError(
+    'transcoders.none',
+    `No transcoder set is chosen for the model in ${pair.model}.`,
+    'Set promptCircuits.transcoders to its folder, or choose a model that has one.',
+  );
+}
+
+/** Sorts by time; unique enough for files of one folder. */
+function newId(): string {
+  const time = new Date().toISOString().replace(/\D/g, '').slice(0, 14);
+  return `${time}-${randomBytes(3).toString('hex')}`;
+}
+
+function newRecord(
+  request: TraceRequest,
+  result: TraceResult,
+  { prompt, placed, uri }: ChosenPrompt,
+  milliseconds: number,
+  earlier: TraceRecord | null,
+): TraceRecord {
+  return {
+    id: request.slug,
+    title: earlier?.title ?? '',
+    promptText: placed.text,
+    prompt,
+    tokens: result.tokens,
+    predictions: result.predictions,
+    modelName: result.graph.metadata.modelName,
+    scan: result.graph.metadata.scan,
+    pair: request.pair,
+    device: result.device,
+    milliseconds,
+    createdAt: new Date().toISOString(),
+    warnings: result.warnings,
+    unexpandedInfluence: result.unexpandedInfluence,
+    droppedEdgeWeight: result.droppedEdgeWeight,
+    source: uri === null ? (earlier?.source ?? null) : { uri, segments: segmentsOf(placed) },
+  };
+}
+
+function logTrace(log: Log, result: TraceResult, milliseconds: number, loopDelay: number): void {
+  const { graph, tokens, phases, device } = result;
+  log.info(
+    `traced ${tokens.length} tokens on ${device} in ${duration(milliseconds)}: ` +
+      `${graph.nodes.length} nodes, ${graph.edges.weight.length} edges; ` +
+      `longest pause of the extension host ${loopDelay.toFixed(0)} ms`,
+  );
+  log.info(`phases: ${phases.map(({ phase, milliseconds }) => `${phase} ${duration(milliseconds)}`).join(', ')}`);
+}
+
+function shorten(text: string, longest = 48): string {
+  const line = text.replace(/\s+/g, ' ').trim();
+  return line.length <= longest ? line : `…${line.slice(1 - longest)}`;
+}

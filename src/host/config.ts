@@ -1,0 +1,91 @@
+import os from 'node:os';
+import path from 'node:path';
+import * as vscode from 'vscode';
+import type { CircuitGraph } from '../graph/circuitGraph.ts';
+import {
+  type AttributionSettings,
+  type DeviceChoice,
+  defaultAttribution,
+  type ModelPair,
+  type TraceRequest,
+} from '../protocol/engine.ts';
+
+/** The settings as they were when a command started. Nothing else reads them. */
+export type Config = {
+  readonly pair: ModelPair;
+  /** True when `pair` is the model that ships with the extension. */
+  readonly isBuiltIn: boolean;
+  readonly device: DeviceChoice;
+  readonly attribution: AttributionSettings;
+  /** What of a graph is kept for the panel's slider: wider than what is shown first. */
+  readonly keep: TraceRequest['keep'];
+};
+
+/** Share of influence, and of edge weight, that is kept beyond what is shown first. */
+const keptNodes = 0.95;
+const keptEdges = 0.995;
+
+const builtInModel = ['media', 'built-in-model', 'model'] as const;
+const builtInSet = ['media', 'built-in-model', 'per-layer'] as const;
+
+/** What graphs of the built-in model's set call it. */
+const builtInScan = 'prompt-circuits/built-in-per-layer';
+
+export function builtInPair(extensionPath: string): ModelPair {
+  return { model: path.join(extensionPath, ...builtInModel), transcoders: path.join(extensionPath, ...builtInSet) };
+}
+
+/** Reads the settings that hold in this window. `extensionPath` is where the built-in model lies. */
+export function readConfig(extensionPath: string): Config {
+  const settings = vscode.workspace.getConfiguration('promptCircuits');
+  const model = settings.get<string>('model', '').trim();
+  const transcoders = settings.get<string>('transcoders', '').trim();
+  const isBuiltIn = model === '';
+  const nodeThreshold = settings.get('nodeThreshold', defaultAttribution.nodeThreshold);
+  const edgeThreshold = settings.get('edgeThreshold', defaultAttribution.edgeThreshold);
+  const maxFeatures = settings.get<number | string>('maxFeatures', 'adaptive');
+  return {
+    isBuiltIn,
+    pair: {
+      model: isBuiltIn ? builtInPair(extensionPath).model : absolute(model),
+      transcoders:
+        transcoders !== '' ? absolute(transcoders) : isBuiltIn ? builtInPair(extensionPath).transcoders : null,
+    },
+    device: settings.get<DeviceChoice>('device', 'auto'),
+    attribution: {
+      ...defaultAttribution,
+      maxLogits: settings.get('maxLogits', defaultAttribution.maxLogits),
+      logitProbability: settings.get('logitProbability', defaultAttribution.logitProbability),
+      batchSize: settings.get('batchSize', defaultAttribution.batchSize),
+      maxFeatureNodes: typeof maxFeatures === 'number' ? maxFeatures : maxFeatures === 'all' ? 'all' : 'adaptive',
+      nodeThreshold,
+      edgeThreshold,
+    },
+    keep: {
+      nodeThreshold: Math.max(nodeThreshold, keptNodes),
+      edgeThreshold: Math.max(edgeThreshold, keptEdges),
+    },
+  };
+}
+
+/**
+ * The model that a graph file was made with, where this machine knows it: the chosen one or that of an earlier trace
+ * with the same transcoder set. Null otherwise: nothing is guessed from names alone.
+ */
+export function pairForGraph(
+  extensionPath: string,
+  graph: CircuitGraph,
+  records: readonly { readonly scan: string; readonly pair: ModelPair | null }[],
+): ModelPair | null {
+  const { scan } = graph.metadata;
+  if (scan === '') return null;
+  if (scan === builtInScan) return builtInPair(extensionPath);
+  return records.find((record) => record.scan === scan)?.pair ?? null;
+}
+
+/** A folder as a person writes it: absolute, from the home folder, or from the first workspace folder. */
+function absolute(folder: string): string {
+  if (folder === '~' || folder.startsWith('~/')) return path.join(os.homedir(), folder.slice(1));
+  if (path.isAbsolute(folder)) return folder;
+  return path.resolve(vscode.workspace.workspaceFolders?.[0]?.uri.fsPath ?? os.homedir(), folder);
+}

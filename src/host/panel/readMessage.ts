@@ -1,0 +1,87 @@
+import type { GraphView } from '../../graph/circuitGraph.ts';
+import type { Intervention } from '../../protocol/engine.ts';
+import type { FromPanel } from '../../protocol/panel.ts';
+
+const formats: readonly string[] = ['png', 'svg', 'html', 'csv', 'markdown'];
+const linkTypes: readonly string[] = ['input', 'output', 'either', 'both'];
+const kinds: readonly string[] = ['set', 'scale', 'add', 'ablate'];
+
+/** No page draws more nodes than this, so no view names more. */
+const mostIds = 200_000;
+
+/** A message from a page as its type, or null: a page shows text from anywhere and is not trusted. */
+export function readMessage(raw: unknown): FromPanel | null {
+  if (!isObject(raw)) return null;
+  const isNodeOrNone = raw.node === null || typeof raw.node === 'string';
+  const isKnown = ((): boolean => {
+    switch (raw.type) {
+      case 'ready':
+      case 'cancel':
+      case 'failedAction':
+        return true;
+      case 'selectNode':
+      case 'hoverNode':
+        return isNodeOrNone;
+      case 'needCard':
+        return isIndex(raw.layer) && isIndex(raw.feature);
+      case 'viewChanged':
+        return isView(raw.view);
+      case 'intervene':
+        return (
+          Array.isArray(raw.interventions) && raw.interventions.length <= 10_000 && raw.interventions.every(isEdit)
+        );
+      case 'export':
+        return typeof raw.format === 'string' && formats.includes(raw.format) && typeof raw.data === 'string';
+      case 'log':
+        return (raw.level === 'info' || raw.level === 'error') && typeof raw.message === 'string';
+      default:
+        return false;
+    }
+  })();
+  return isKnown ? (raw as unknown as FromPanel) : null;
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function isIndex(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
+}
+
+function isTextList(value: unknown): value is string[] {
+  return Array.isArray(value) && value.length <= mostIds && value.every((entry) => typeof entry === 'string');
+}
+
+function isView(value: unknown): value is GraphView {
+  if (!isObject(value)) return false;
+  const { pinned, supernodes, labels, clicked, linkType, pruningThreshold, places } = value;
+  return (
+    isTextList(pinned) &&
+    Array.isArray(supernodes) &&
+    supernodes.length <= mostIds &&
+    supernodes.every((entry) => isObject(entry) && typeof entry.label === 'string' && isTextList(entry.members)) &&
+    isObject(labels) &&
+    Object.values(labels).every((label) => typeof label === 'string') &&
+    (clicked === null || typeof clicked === 'string') &&
+    typeof linkType === 'string' &&
+    linkTypes.includes(linkType) &&
+    (pruningThreshold === null || Number.isFinite(pruningThreshold)) &&
+    isObject(places) &&
+    Object.values(places).every((place) => Array.isArray(place) && place.length === 2 && place.every(Number.isFinite))
+  );
+}
+
+function isEdit(value: unknown): value is Intervention {
+  if (!isObject(value)) return false;
+  const { pos } = value;
+  const isPlace = isIndex(pos) || (isObject(pos) && isIndex(pos.start) && (pos.stop === null || isIndex(pos.stop)));
+  return (
+    isIndex(value.layer) &&
+    isIndex(value.feature) &&
+    isPlace &&
+    typeof value.kind === 'string' &&
+    kinds.includes(value.kind) &&
+    Number.isFinite(value.value)
+  );
+}
