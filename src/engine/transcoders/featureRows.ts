@@ -1,4 +1,8 @@
+import type { FloatTensor } from './floatTensor.ts';
 import type { DecoderSlot, StoredMatrix } from './transcoder.ts';
+
+/** Numbers in memory at a time while columns are picked. */
+const chunkSize = 2 ** 22;
 
 /**
  * Decoder rows of the given features for one layer they write to.
@@ -6,6 +10,7 @@ import type { DecoderSlot, StoredMatrix } from './transcoder.ts';
  * @returns [features.length, dModel]
  */
 export function decoderRows(slot: DecoderSlot, features: ArrayLike<number>, dModel: number): Float32Array {
+  if (slot.isTransposed) return columns(slot.tensor, features, dModel);
   const rows = new Float32Array(features.length * dModel);
   for (let index = 0; index < features.length; index++) {
     const row = rows.subarray(index * dModel, (index + 1) * dModel);
@@ -23,15 +28,19 @@ export function decoderRows(slot: DecoderSlot, features: ArrayLike<number>, dMod
  */
 export function encoderRows(encoder: StoredMatrix, features: ArrayLike<number>, dModel: number): Float32Array {
   const { tensor, isTransposed } = encoder;
+  if (isTransposed) return columns(tensor, features, dModel);
   const rows = new Float32Array(features.length * dModel);
-  if (!isTransposed) {
-    for (let index = 0; index < features.length; index++) {
-      tensor.floats(features[index] * dModel, dModel, rows.subarray(index * dModel, (index + 1) * dModel));
-    }
-    return rows;
+  for (let index = 0; index < features.length; index++) {
+    tensor.floats(features[index] * dModel, dModel, rows.subarray(index * dModel, (index + 1) * dModel));
   }
+  return rows;
+}
+
+/** Columns of a matrix stored [dModel, feature], as rows [features.length, dModel]. */
+function columns(tensor: FloatTensor, features: ArrayLike<number>, dModel: number): Float32Array {
+  const rows = new Float32Array(features.length * dModel);
   const nFeatures = tensor.shape[1];
-  const rowsAtOnce = Math.max(1, Math.min(dModel, Math.floor((4 * 2 ** 20) / nFeatures)));
+  const rowsAtOnce = Math.max(1, Math.min(dModel, Math.floor(chunkSize / nFeatures)));
   const chunk = new Float32Array(rowsAtOnce * nFeatures);
   for (let from = 0; from < dModel; from += rowsAtOnce) {
     const count = Math.min(rowsAtOnce, dModel - from);

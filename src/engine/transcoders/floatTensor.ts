@@ -9,7 +9,10 @@ export type FloatTensor = {
   readonly name: string;
   readonly file: string;
   readonly type: FloatType;
+  /** As it lies: the last axis is contiguous. */
   readonly shape: readonly number[];
+  /** Its axes are the reverse of what it is meant to be (NumPy arrays stored by columns). */
+  readonly isReversed: boolean;
   readonly size: number;
   /** Numbers [from, from + count) in row-major order as float32, into the start of `target` when given. */
   readonly floats: (from: number, count: number, target?: Float32Array) => Float32Array;
@@ -32,6 +35,7 @@ export function floatTensorOf(stored: StoredTensor): FloatTensor {
     file: file.path,
     type,
     shape,
+    isReversed: false,
     size,
     floats: (from, count, target = new Float32Array(count)) =>
       readFloats(stored, from, count, target as Float32Array<ArrayBuffer>),

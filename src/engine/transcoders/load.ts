@@ -40,7 +40,7 @@ export function describeTranscoders(folder: string): SetDescription {
 function buildSet(folder: string, config: SetConfig, files: readonly TensorFile[]): TranscoderSet {
   const { layout, layers: tensors } = arrangeLayers(files, config);
   const nFeatures = tensors[0].encoderBias.size;
-  const dModel = tensors[0].decoders[0].shape.at(-1) ?? 0;
+  const dModel = meantShape(tensors[0].decoders[0]).at(-1) ?? 0;
   if (nFeatures === 0 || dModel === 0) throw wrongShape(tensors[0].decoders[0], 'features × model width');
   const shape: SetShape = { nFeatures, dModel, nLayers: tensors.length };
   const layers = tensors.map((layer, index) => buildLayer(layer, index, shape, layout));
@@ -95,13 +95,13 @@ function buildLayer(tensors: LayerTensors, layer: number, shape: SetShape, layou
     [nFeatures, dModel],
     [dModel, nFeatures],
   ]);
-  const isTransposed = nFeatures === dModel ? layout.isEncoderTransposed : encoder.shape[0] === dModel;
+  const isTransposed = nFeatures === dModel ? layout.isEncoderTransposed : meantShape(encoder)[0] === dModel;
   return {
-    encoder: { tensor: encoder, isTransposed },
+    encoder: { tensor: encoder, isTransposed: isTransposed !== encoder.isReversed },
     encoderBias: wholeTensor(encoderBias),
     threshold: threshold && wholeTensor(threshold),
     slots: decoderSlots(tensors.decoders, layer, shape),
-    skip: skip && { tensor: skip, isTransposed: layout.isSkipTransposed },
+    skip: skip && { tensor: skip, isTransposed: layout.isSkipTransposed !== skip.isReversed },
   };
 }
 
@@ -109,12 +109,13 @@ function buildLayer(tensors: LayerTensors, layer: number, shape: SetShape, layou
 function decoderSlots(decoders: readonly FloatTensor[], layer: number, shape: SetShape): DecoderSlot[] {
   const { nFeatures, dModel, nLayers } = shape;
   const [decoder] = decoders;
+  if (decoder.isReversed && decoder.shape.length > 2) throw wrongShape(decoder, 'an array stored by rows');
   if (decoders.length > 1 || decoder.shape.length === 2) {
     if (layer + decoders.length > nLayers)
       throw refused(`write from layer ${layer} to ${decoders.length} layers of ${nLayers}`);
     return decoders.map((tensor, index) => {
       checkShape(tensor, [[nFeatures, dModel]]);
-      return { writeLayer: layer + index, tensor, stride: dModel, offset: 0 };
+      return { writeLayer: layer + index, tensor, isTransposed: tensor.isReversed, stride: dModel, offset: 0 };
     });
   }
   checkShape(decoder, [
@@ -125,6 +126,7 @@ function decoderSlots(decoders: readonly FloatTensor[], layer: number, shape: Se
   return Array.from({ length: nLayers - layer }, (_, index) => ({
     writeLayer: layer + index,
     tensor: decoder,
+    isTransposed: false,
     stride: decoder.shape[1] * dModel,
     offset: (first + index) * dModel,
   }));
@@ -157,18 +159,20 @@ function checkFits(set: TranscoderSet, dimensions: ModelDimensions): void {
 }
 
 function checkShape(tensor: FloatTensor, allowed: readonly (readonly number[])[]): void {
-  if (
-    allowed.some(
-      (shape) => shape.length === tensor.shape.length && shape.every((size, axis) => size === tensor.shape[axis]),
-    )
-  )
-    return;
+  const found = meantShape(tensor);
+  const fits = (shape: readonly number[]) =>
+    shape.length === found.length && shape.every((size, axis) => size === found[axis]);
+  if (allowed.some(fits)) return;
   throw wrongShape(tensor, allowed.map((shape) => `[${shape}]`).join(' or '));
+}
+
+function meantShape(tensor: FloatTensor): readonly number[] {
+  return tensor.isReversed ? [...tensor.shape].reverse() : tensor.shape;
 }
 
 function wrongShape(tensor: FloatTensor, expected: string): UserError {
   return refused(
-    `have ${JSON.stringify(tensor.name)} of shape [${tensor.shape}] in ${tensor.file}, where ${expected} is needed`,
+    `have ${JSON.stringify(tensor.name)} of shape [${meantShape(tensor)}] in ${tensor.file}, where ${expected} is needed`,
   );
 }
 

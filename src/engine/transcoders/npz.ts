@@ -187,7 +187,7 @@ function readArray(descriptor: number, file: string, entry: Entry): [string, Flo
   }
   const header = Buffer.alloc(headerBytes);
   read(headerStart, header);
-  const { description, shape } = parseArrayHeader(header.toString('latin1'), file, entry.name);
+  const { description, shape, isReversed } = parseArrayHeader(header.toString('latin1'), file, entry.name);
   const stored = typesByDescription[description];
   if (!stored) {
     throw refused(file, `stores ${shown(entry.name)} as ${shown(description)}; float16, float32 and float64 are read`);
@@ -202,11 +202,18 @@ function readArray(descriptor: number, file: string, entry: Entry): [string, Flo
   }
   const name = entry.name.replace(/\.npy$/, '');
   const bytes: FloatTensor['bytes'] = (from, target) => read(dataStart + from, target);
-  return [name, { name, file, type: stored.type, shape, size, bytes, floats: floatsBy(stored.type, bytes) }];
+  return [
+    name,
+    { name, file, type: stored.type, shape, isReversed, size, bytes, floats: floatsBy(stored.type, bytes) },
+  ];
 }
 
 /** The header is a Python literal with exactly these three entries. */
-function parseArrayHeader(header: string, file: string, name: string): { description: string; shape: number[] } {
+function parseArrayHeader(
+  header: string,
+  file: string,
+  name: string,
+): { description: string; shape: number[]; isReversed: boolean } {
   const description = /'descr'\s*:\s*'([^']{1,8})'/.exec(header)?.[1];
   const order = /'fortran_order'\s*:\s*(True|False)/.exec(header)?.[1];
   const dims = /'shape'\s*:\s*\(([\d,\s]*)\)/.exec(header)?.[1];
@@ -219,8 +226,8 @@ function parseArrayHeader(header: string, file: string, name: string): { descrip
     .map(Number);
   if (shape.length > 8 || !shape.every((dim) => Number.isSafeInteger(dim)))
     throw refused(file, `gives ${shown(name)} no usable shape`);
-  if (order === 'True' && shape.length > 1) throw refused(file, `stores ${shown(name)} by columns, which is not read`);
-  return { description, shape };
+  const isReversed = order === 'True' && shape.length > 1;
+  return { description, shape: isReversed ? shape.reverse() : shape, isReversed };
 }
 
 function floatsBy(type: FloatType, bytes: FloatTensor['bytes']): FloatTensor['floats'] {

@@ -12,10 +12,14 @@ export type OutputHook = (typeof outputHooks)[number];
 /** A matrix as it is stored: [out, in] as `Linear` layers have it, or transposed. */
 export type StoredMatrix = { readonly tensor: FloatTensor; readonly isTransposed: boolean };
 
-/** The decoder rows of a layer's features for one layer they write to: number `feature · stride + offset` on. */
+/**
+ * The decoder rows of a layer's features for one layer they write to: from number `feature · stride + offset` on; or
+ * columns of a matrix stored [dModel, feature].
+ */
 export type DecoderSlot = {
   readonly writeLayer: number;
   readonly tensor: FloatTensor;
+  readonly isTransposed: boolean;
   readonly stride: number;
   readonly offset: number;
 };
