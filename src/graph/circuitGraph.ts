@@ -5,6 +5,8 @@ export type Edges = {
   readonly source: Uint32Array;
   readonly target: Uint32Array;
   readonly weight: Float32Array;
+  /** 1 where a foreign file does not tell whether the edge starts at this layer-0 feature or at the error that shares its id. */
+  readonly ambiguous?: Uint8Array;
 };
 
 export type GraphScores = {
@@ -81,6 +83,6 @@ export type CircuitGraph = {
   readonly nodes: readonly GraphNode[];
   readonly edges: Edges;
   readonly view: GraphView;
-  /** Fields of a foreign file that we do not understand: written back as they were. */
+  /** Fields of a foreign file that we do not understand: written back as they were (`foreignFields.ts` knows the shape). */
   readonly foreign: Readonly<Record<string, unknown>>;
 };
