@@ -31,7 +31,15 @@ export type ToPanel =
   | { readonly type: 'featureCardFailed'; readonly layer: number; readonly feature: number; readonly message: string }
   | {
       readonly type: 'labels';
-      readonly labels: readonly { readonly layer: number; readonly feature: number; readonly label: string }[];
+      readonly labels: readonly {
+        readonly layer: number;
+        readonly feature: number;
+        readonly label: string;
+        /** What the label was made from. */
+        readonly source?: string;
+        /** Share of all tokens on which the feature fires; for the panel's filter by frequency. */
+        readonly frequency?: number | null;
+      }[];
     }
   | { readonly type: 'intervened'; readonly result: InterveneResult }
   | { readonly type: 'failed'; readonly message: string; readonly remedy: string; readonly action: string | null };

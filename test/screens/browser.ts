@@ -1,0 +1,49 @@
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import type { Browser, Page } from 'playwright-core';
+import { chromium } from 'playwright-core';
+import type { PageCase } from './page.ts';
+import { outFolder, writePage } from './page.ts';
+
+declare global {
+  interface Window {
+    whenIdle: () => Promise<void>;
+    placeOfNode: (id: string) => { x: number; y: number } | null;
+    posted: readonly { readonly type: string }[];
+    deliverPacked: (text: string) => void;
+  }
+}
+
+/** Starts the system's Chromium without a window. */
+export async function launch(): Promise<Browser> {
+  const known = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
+  const executablePath = process.env.CHROMIUM_PATH ?? known.find((file) => existsSync(file));
+  if (!executablePath) throw new Error('Chromium was not found; install it or set CHROMIUM_PATH.');
+  return chromium.launch({ executablePath, args: ['--no-sandbox', '--allow-file-access-from-files'] });
+}
+
+/** Opens a case and waits until the page rests; errors on the page fail the test. */
+export async function open(
+  browser: Browser,
+  pageCase: PageCase,
+  size = { width: 1200, height: 820 },
+): Promise<Page & { errors: string[] }> {
+  const page = Object.assign(await browser.newPage({ viewport: size }), { errors: [] as string[] });
+  page.on('pageerror', (error) => page.errors.push(String(error)));
+  page.on('console', (message) => {
+    if (message.type() === 'error') page.errors.push(message.text());
+  });
+  await page.goto(writePage(pageCase));
+  await rest(page);
+  return page;
+}
+
+/** Waits until nothing on the page is pending. */
+export async function rest(page: Page): Promise<void> {
+  await page.evaluate(() => window.whenIdle());
+}
+
+/** Keeps a picture of the page in test/screens/out, to be looked at. */
+export async function picture(page: Page, name: string): Promise<void> {
+  await page.screenshot({ path: path.join(outFolder, `${name}.png`) });
+}

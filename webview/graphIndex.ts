@@ -1,0 +1,142 @@
+import type { CircuitGraph, Edges } from '../src/graph/circuitGraph.ts';
+import { cumulativeShares, incomingEdges, influence } from '../src/graph/influence.ts';
+
+/** For each node, the edges on one side of it: `edges[start[node] … start[node + 1])`, strongest |weight| first. */
+export type Adjacency = { readonly start: Uint32Array; readonly edges: Uint32Array };
+
+/** A graph with what the panel asks of it over and over: neighbours, shares and influence. Built once per graph. */
+export type GraphIndex = {
+  readonly graph: CircuitGraph;
+  readonly indexOf: ReadonlyMap<string, number>;
+  readonly inputs: Adjacency;
+  readonly outputs: Adjacency;
+  /** [edge] signed weight as a share of all |weight| that enters its target. */
+  readonly share: Float32Array;
+  /** [node] share of the explained outputs' paths that pass through the node: Σ over paths of products of shares. */
+  readonly influence: Float32Array;
+  /** [node] cumulative share of influence held by the node and all with more: from the file, or computed here. */
+  readonly cumulative: Float32Array;
+  /** [edge] |share| × influence of its target: how much of the outputs runs along the edge. */
+  readonly flow: Float32Array;
+  readonly nPositions: number;
+  readonly nLayers: number;
+};
+
+/**
+ * Builds the index of a graph.
+ * Influence is that of `graph/influence.ts`, with the outputs' probabilities scaled to sum to 1 and counted in.
+ */
+export function indexGraph(graph: CircuitGraph): GraphIndex {
+  const { nodes, edges } = graph;
+  const inputs = adjacency(edges.target, edges.weight, nodes.length);
+  const outputs = adjacency(edges.source, edges.weight, nodes.length);
+  const share = inputShares(graph);
+  const reach = flowToOutputs(graph, null);
+  const flow = new Float32Array(share.length);
+  for (let edge = 0; edge < flow.length; edge++) flow[edge] = Math.abs(share[edge]) * reach[edges.target[edge]];
+  const indexOf = new Map<string, number>();
+  nodes.forEach((node, position) => {
+    if (!indexOf.has(node.id)) indexOf.set(node.id, position);
+  });
+  let nPositions = graph.metadata.promptTokens.length;
+  let nLayers = graph.metadata.nLayers;
+  for (const node of nodes) {
+    nPositions = Math.max(nPositions, node.pos + 1);
+    if (node.kind !== 'logit') nLayers = Math.max(nLayers, node.layer + 1);
+  }
+  return {
+    graph,
+    indexOf,
+    inputs,
+    outputs,
+    share,
+    influence: reach,
+    cumulative: shownShares(graph, reach),
+    flow,
+    nPositions,
+    nLayers,
+  };
+}
+
+/**
+ * Influence of every node on the outputs, outputs included; what reaches an absorbing node stops there.
+ * @param absorbing [node] 1 where paths end, or null when none do
+ * @returns [node] arriving share of the outputs' paths
+ */
+export function flowToOutputs(graph: CircuitGraph, absorbing: Uint8Array | null): Float32Array<ArrayBuffer> {
+  const weights = outputWeights(graph);
+  const edges = absorbing ? withoutInputs(graph.edges, absorbing) : graph.edges;
+  const total = influence(incomingEdges(graph.nodes.length, edges), weights);
+  return Float32Array.from(total, (value, node) => value + weights[node]);
+}
+
+/** Probabilities of the outputs, scaled to sum to 1; equal when the file gives none. */
+function outputWeights(graph: CircuitGraph): Float64Array {
+  const isLogit = graph.nodes.map((node) => node.kind === 'logit');
+  const weights = Float64Array.from(graph.nodes, (node, index) =>
+    isLogit[index] ? Math.max(node.probability ?? 0, 0) : 0,
+  );
+  const sum = weights.reduce((running, value) => running + value, 0);
+  if (sum > 0) return weights.map((value) => value / sum);
+  const nLogits = isLogit.filter(Boolean).length;
+  return weights.map((_, index) => (isLogit[index] ? 1 / nLogits : 0));
+}
+
+function withoutInputs(edges: Edges, absorbing: Uint8Array): Edges {
+  const kept: number[] = [];
+  for (let edge = 0; edge < edges.target.length; edge++) if (absorbing[edges.target[edge]] === 0) kept.push(edge);
+  return {
+    source: Uint32Array.from(kept, (edge) => edges.source[edge]),
+    target: Uint32Array.from(kept, (edge) => edges.target[edge]),
+    weight: Float32Array.from(kept, (edge) => edges.weight[edge]),
+  };
+}
+
+/**
+ * Share of the outputs' paths that pass through at least one of the members: paths are stopped at members and what
+ * arrives there is added up, so a chain within the group is counted once.
+ */
+export function flowThrough(index: GraphIndex, members: readonly number[]): number {
+  const absorbing = new Uint8Array(index.graph.nodes.length);
+  for (const member of members) absorbing[member] = 1;
+  const flow = flowToOutputs(index.graph, absorbing);
+  let sum = 0;
+  for (const member of members) sum += flow[member];
+  return Math.min(1, sum);
+}
+
+/** The edges on one side of a node, strongest first. */
+export function edgesOf(side: Adjacency, node: number): Uint32Array {
+  return side.edges.subarray(side.start[node], side.start[node + 1]);
+}
+
+function adjacency(ends: Uint32Array, weight: Float32Array, nNodes: number): Adjacency {
+  const start = new Uint32Array(nNodes + 1);
+  for (const end of ends) start[end + 1]++;
+  for (let node = 0; node < nNodes; node++) start[node + 1] += start[node];
+  const cursor = start.slice(0, nNodes);
+  const edges = new Uint32Array(ends.length);
+  for (let edge = 0; edge < ends.length; edge++) edges[cursor[ends[edge]]++] = edge;
+  for (let node = 0; node < nNodes; node++) {
+    edges.subarray(start[node], start[node + 1]).sort((a, b) => Math.abs(weight[b]) - Math.abs(weight[a]) || a - b);
+  }
+  return { start, edges };
+}
+
+function inputShares(graph: CircuitGraph): Float32Array {
+  const { target, weight } = graph.edges;
+  const total = new Float64Array(graph.nodes.length);
+  for (let edge = 0; edge < weight.length; edge++) total[target[edge]] += Math.abs(weight[edge]);
+  return Float32Array.from(weight, (value, edge) => (total[target[edge]] > 0 ? value / total[target[edge]] : 0));
+}
+
+/** The file's cumulative shares where every inner node has one; otherwise computed from the edges that are here. */
+function shownShares(graph: CircuitGraph, reach: Float32Array): Float32Array {
+  const { nodes } = graph;
+  const isEnd = nodes.map(({ kind }) => kind === 'logit' || kind === 'token');
+  if (nodes.every((node, index) => isEnd[index] || node.influence !== null)) {
+    return Float32Array.from(nodes, (node) => (node.kind === 'logit' ? 0 : (node.influence ?? 0)));
+  }
+  const values = Float64Array.from(reach, (value, index) => (nodes[index].kind === 'logit' ? 0 : value));
+  return Float32Array.from(cumulativeShares(values));
+}

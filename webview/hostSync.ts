@@ -1,0 +1,38 @@
+import type { Host } from './host.ts';
+import type { Store, ViewState } from './store.ts';
+import { cardRequested } from './updates.ts';
+import { featureKey } from './visible.ts';
+
+/** Tells the extension what the reader did, and asks it for what the page lacks. */
+export function keepHostInformed(store: Store, host: Host): void {
+  store.subscribe((state, previous) => {
+    const isSameTrace = state.trace === previous.trace;
+    if (state.selected !== previous.selected) {
+      if (isSameTrace) host.post({ type: 'selectNode', node: idOf(state, state.selected) });
+      askForCard(state, store, host);
+    } else if (!isSameTrace) askForCard(state, store, host);
+    if (state.hovered !== previous.hovered) host.post({ type: 'hoverNode', node: idOf(state, state.hovered) });
+    // Choosing a node alone is not a change worth keeping: it must not make the file look edited.
+    if (isSameTrace && isEdited(state, previous)) host.post({ type: 'viewChanged', view: state.view });
+    if (state.panels !== previous.panels || state.isTourDone !== previous.isTourDone) {
+      host.remember({ panels: state.panels, isTourDone: state.isTourDone });
+    }
+  });
+}
+
+function isEdited({ view }: ViewState, { view: previous }: ViewState): boolean {
+  return (Object.keys(view) as (keyof typeof view)[]).some((key) => key !== 'clicked' && view[key] !== previous[key]);
+}
+
+function askForCard(state: ViewState, store: Store, host: Host): void {
+  const { selected, index, cards } = state;
+  if (selected === null || !index) return;
+  const { kind, layer, feature } = index.graph.nodes[selected];
+  if (kind !== 'feature' || feature === null || cards.has(featureKey(layer, feature))) return;
+  store.apply(cardRequested(layer, feature));
+  host.post({ type: 'needCard', layer, feature });
+}
+
+function idOf({ index }: ViewState, node: number | null): string | null {
+  return node === null || !index ? null : index.graph.nodes[node].id;
+}

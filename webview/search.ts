@@ -1,0 +1,44 @@
+import type { GraphIndex } from './graphIndex.ts';
+import type { CardState } from './store.ts';
+import { featureKey } from './visible.ts';
+
+/**
+ * Nodes that hold all words of the query in their label, token, kind, place ("L3", "3/24", "24"), examples or top logits;
+ * most influential first. An empty query finds nothing.
+ * @param nameOf the node's name, labels included
+ */
+export function findNodes(
+  index: GraphIndex,
+  query: string,
+  nameOf: (node: number) => string,
+  cards: ReadonlyMap<string, CardState>,
+): number[] {
+  const words = query.toLowerCase().split(/\s+/).filter(Boolean);
+  if (words.length === 0) return [];
+  const cardTexts = new Map<string, string>();
+  for (const [key, state] of cards) if (state.type === 'ready') cardTexts.set(key, cardText(state).toLowerCase());
+  const { nodes, metadata } = index.graph;
+  return Array.from(nodes.keys())
+    .filter((node) => {
+      const { kind, layer, feature, pos } = nodes[node];
+      const key = featureKey(layer, feature ?? -1);
+      const places = kind === 'feature' || kind === 'attention' ? [`l${layer}`, key, String(feature)] : [`l${layer}`];
+      const text = `${nameOf(node)}\n${metadata.promptTokens[pos] ?? ''}\n${kind}\n${nodes[node].label}`.toLowerCase();
+      return words.every(
+        (word) =>
+          places.includes(word) ||
+          (!isPlace(word) && (text.includes(word) || (cardTexts.get(key)?.includes(word) ?? false))),
+      );
+    })
+    .sort((a, b) => index.influence[b] - index.influence[a] || a - b);
+}
+
+/** Numbers and layers are matched whole: "2" is not every feature with a 2 in it. */
+function isPlace(word: string): boolean {
+  return /^(l\d+|\d+\/\d+)$/.test(word);
+}
+
+function cardText({ card }: Extract<CardState, { type: 'ready' }>): string {
+  const examples = card.quantiles.flatMap(({ examples: list }) => list.map(({ tokens }) => tokens.join('')));
+  return [card.label, ...card.topLogits, ...examples].join('\n');
+}

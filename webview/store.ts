@@ -1,0 +1,141 @@
+import type { GraphView } from '../src/graph/circuitGraph.ts';
+import { emptyView } from '../src/graph/circuitGraph.ts';
+import type { FeatureCard, Phase, Prediction } from '../src/protocol/engine.ts';
+import type { PanelTrace } from '../src/protocol/panel.ts';
+import type { Filters } from './filters.ts';
+import { noFilters } from './filters.ts';
+import type { GraphIndex } from './graphIndex.ts';
+import type { SteeringState } from './steeringState.ts';
+import { noSteering } from './steeringState.ts';
+import type { SetLabels } from './words.ts';
+
+export type Status =
+  | { readonly type: 'waiting' }
+  | {
+      readonly type: 'progress';
+      readonly title: string;
+      readonly phase: Phase;
+      readonly done: number;
+      readonly total: number;
+    }
+  | { readonly type: 'failed'; readonly message: string; readonly remedy: string; readonly action: string | null }
+  | { readonly type: 'ready' };
+
+export type CardState =
+  | { readonly type: 'loading' }
+  | { readonly type: 'ready'; readonly card: FeatureCard }
+  | { readonly type: 'failed'; readonly message: string };
+
+/** Where the drawing area looks: screen = (grid − offset) × scale. Null: the whole width is fitted. */
+export type Camera = { readonly x: number; readonly y: number; readonly scaleX: number; readonly scaleY: number };
+
+export type SideTab = 'node' | 'steer' | 'outline';
+
+/** Sizes and open parts, kept between sessions by VS Code. */
+export type Panels = {
+  readonly sideWidth: number;
+  readonly subgraphHeight: number;
+  readonly isSideOpen: boolean;
+  readonly isSubgraphOpen: boolean;
+  readonly isLegendOpen: boolean;
+  readonly tab: SideTab;
+};
+
+/** What survives hiding the panel and closing the window, besides the graph's own view. */
+export type Remembered = { readonly panels: Panels; readonly isTourDone: boolean };
+
+export type Tour = { readonly step: number } | null;
+
+/** Everything the panel shows is a function of this. */
+export type ViewState = {
+  readonly status: Status;
+  readonly preview: { readonly tokens: readonly string[]; readonly predictions: readonly Prediction[] } | null;
+  readonly trace: PanelTrace | null;
+  readonly index: GraphIndex | null;
+  /** The part that is kept with the graph. `view.clicked` is the selected node's id. */
+  readonly view: GraphView;
+  readonly selected: number | null;
+  readonly hovered: number | null;
+  readonly isHoverFrozen: boolean;
+  /** Nodes marked for grouping. */
+  readonly marked: readonly number[];
+  readonly showAllEdges: boolean;
+  readonly filters: Filters;
+  readonly search: string;
+  readonly cards: ReadonlyMap<string, CardState>;
+  readonly setLabels: SetLabels;
+  readonly frequencies: ReadonlyMap<string, number>;
+  readonly dismissed: ReadonlySet<string>;
+  /** The drawing area in pixels. */
+  readonly area: { readonly width: number; readonly height: number };
+  readonly camera: Camera | null;
+  readonly panels: Panels;
+  readonly steering: SteeringState;
+  readonly tour: Tour;
+  readonly isTourDone: boolean;
+  /** Said once to screen readers. */
+  readonly announcement: string;
+};
+
+export const startPanels: Panels = {
+  sideWidth: 340,
+  subgraphHeight: 240,
+  isSideOpen: true,
+  isSubgraphOpen: false,
+  isLegendOpen: false,
+  tab: 'node',
+};
+
+/** The state of a page that was told nothing yet. */
+export function initialState(remembered: Remembered | null): ViewState {
+  return {
+    status: { type: 'waiting' },
+    preview: null,
+    trace: null,
+    index: null,
+    view: emptyView,
+    selected: null,
+    hovered: null,
+    isHoverFrozen: false,
+    marked: [],
+    showAllEdges: false,
+    filters: noFilters,
+    search: '',
+    cards: new Map(),
+    setLabels: new Map(),
+    frequencies: new Map(),
+    dismissed: new Set(),
+    area: { width: 0, height: 0 },
+    camera: null,
+    panels: { ...startPanels, ...remembered?.panels },
+    steering: noSteering,
+    tour: null,
+    isTourDone: remembered?.isTourDone ?? false,
+    announcement: '',
+  };
+}
+
+export type Update = (state: ViewState) => ViewState;
+export type Store = {
+  state(): ViewState;
+  /** Applies one update and tells the listeners when it changed something. */
+  apply(update: Update): void;
+  subscribe(listener: (state: ViewState, previous: ViewState) => void): void;
+};
+
+/** Holds the one state of the page. */
+export function createStore(start: ViewState): Store {
+  let current = start;
+  const listeners: ((state: ViewState, previous: ViewState) => void)[] = [];
+  return {
+    state: () => current,
+    apply(update) {
+      const previous = current;
+      current = update(previous);
+      if (current !== previous) for (const listener of listeners) listener(current, previous);
+    },
+    subscribe: (listener) => {
+      listeners.push(listener);
+    },
+  };
+}

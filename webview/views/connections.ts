@@ -1,0 +1,85 @@
+import type { Derived } from '../derive.ts';
+import { make } from '../dom.ts';
+import { shapeOf } from '../drawing/glyphs.ts';
+import { edgesOf } from '../graphIndex.ts';
+import { hover, select } from '../updates.ts';
+import { plainName, quoteToken, shortNumber, signedPercent } from '../words.ts';
+import { glyphIcon } from './icons.ts';
+import type { Intents } from './view.ts';
+
+const mostRows = 12;
+
+/** The strongest inputs and outputs of a node, each with its sign and share; a click goes there. */
+export function connectionLists(derived: Derived, node: number, intents: Intents): HTMLElement {
+  const { index } = derived;
+  const { source, target } = index.graph.edges;
+  return make(
+    'div',
+    { class: 'connections' },
+    list('Strongest inputs', 'Share of all that enters this node', edgesOf(index.inputs, node), (edge) => source[edge]),
+    list(
+      'Strongest outputs',
+      'Share of all that enters the node it feeds',
+      edgesOf(index.outputs, node),
+      (edge) => target[edge],
+    ),
+  );
+
+  function list(
+    title: string,
+    what: string,
+    edges: Uint32Array,
+    otherEnd: (edge: number) => number,
+  ): HTMLElement | null {
+    if (edges.length === 0) return null;
+    const most = Math.max(...Array.from(edges.subarray(0, mostRows), (edge) => Math.abs(index.share[edge])));
+    const hidden = edges.length - mostRows;
+    return make(
+      'section',
+      {},
+      make('h3', { text: title, title: what }),
+      make(
+        'ol',
+        { class: 'connection-list' },
+        ...Array.from(edges.subarray(0, mostRows), (edge) => row(derived, edge, otherEnd(edge), most, intents)),
+      ),
+      hidden > 0 ? make('p', { class: 'muted more', text: `and ${hidden.toLocaleString('en')} weaker` }) : null,
+    );
+  }
+}
+
+function row(derived: Derived, edge: number, other: number, most: number, intents: Intents): HTMLElement {
+  const { index, visible, groupColor } = derived;
+  const { kind, pos } = index.graph.nodes[other];
+  const share = index.share[edge];
+  const weight = index.graph.edges.weight[edge];
+  const name = derived.nameOf(other);
+  const token =
+    kind === 'token' || kind === 'logit' ? '' : ` ${quoteToken(index.graph.metadata.promptTokens[pos] ?? '')}`;
+  const color = groupColor[other];
+  const glyph = make('span', { class: 'kind-glyph', attributes: color >= 0 ? { 'data-color': (color % 6) + 1 } : {} });
+  glyph.append(glyphIcon(shapeOf[kind], kind.replace(' ', '-')));
+  const isHidden = visible.isVisible[other] === 0;
+  return make(
+    'li',
+    {},
+    make(
+      'button',
+      {
+        class: `connection${share < 0 ? ' negative' : ' positive'}${isHidden ? ' off-screen' : ''}`,
+        title: `${name} · ${plainName(index, other)}${token}: effect ${shortNumber(weight)}${isHidden ? ' (not shown at this setting)' : ''}`,
+        attributes: { type: 'button' },
+        style: { '--part': `${(100 * Math.abs(share)) / most}%` },
+        on: {
+          click: () => intents.apply(select(other)),
+          pointerenter: () => intents.apply(hover(other)),
+          pointerleave: () => intents.apply(hover(null)),
+        },
+      },
+      glyph,
+      make('span', { class: 'connection-name', text: name }),
+      make('span', { class: 'connection-token muted', text: token.trim() }),
+      make('span', { class: 'connection-share', text: signedPercent(share) }),
+    ),
+  );
+}

@@ -1,0 +1,201 @@
+import { iconButton } from '../controls.ts';
+import type { Derived } from '../derive.ts';
+import { fill, make } from '../dom.ts';
+import { kindNames, shapeOf } from '../drawing/glyphs.ts';
+import type { ViewState } from '../store.ts';
+import { editLabel, select, togglePin } from '../updates.ts';
+import { featureKey } from '../visible.ts';
+import { givenLabel, percent, plainName, plural, quoteToken, shortNumber, showToken } from '../words.ts';
+import { connectionLists } from './connections.ts';
+import { cardSections, histogram, percentileOf } from './featureCard.ts';
+import { glyphIcon } from './icons.ts';
+import type { Intents, View } from './view.ts';
+import { changeOf } from './view.ts';
+
+/** The card of the selected node: name, figures, neighbours, and for features what they respond to and promote. */
+export function createNodeDetails(intents: Intents, addEdit: (node: number) => void): View {
+  const element = make('div', { class: 'node-details' });
+  const isNew = changeOf();
+  return {
+    element,
+    update(state, derived) {
+      if (!derived) return fill(element);
+      const { selected } = state;
+      const card = cardOf(state, derived);
+      const causes = [selected, card, derived.visible, derived.nameOf, derived.pinned, derived.groupColor];
+      if (!isNew(derived.index, ...causes)) return;
+      const isEditing = element.contains(document.activeElement) && document.activeElement instanceof HTMLInputElement;
+      if (isEditing && element.dataset.node === String(selected)) return;
+      element.dataset.node = String(selected);
+      if (selected === null) fill(element, hint());
+      else fill(element, ...details(state, derived, selected, intents, addEdit));
+    },
+  };
+}
+
+function hint(): HTMLElement {
+  return make(
+    'div',
+    { class: 'hint' },
+    make('p', { text: 'Choose a node to see what it responds to, what it promotes, and what feeds it.' }),
+    make('p', { class: 'muted', text: 'Hover shows its edges. Ctrl or Cmd with a click pins it to the subgraph.' }),
+  );
+}
+
+function cardOf(state: ViewState, derived: Derived) {
+  if (state.selected === null) return undefined;
+  const { layer, feature } = derived.index.graph.nodes[state.selected];
+  return state.cards.get(featureKey(layer, feature ?? -1));
+}
+
+function details(
+  state: ViewState,
+  derived: Derived,
+  node: number,
+  intents: Intents,
+  addEdit: (node: number) => void,
+): (HTMLElement | null)[] {
+  const card = cardOf(state, derived);
+  const { kind } = derived.index.graph.nodes[node];
+  const isFeature = kind === 'feature' || kind === 'attention';
+  return [
+    heading(state, derived, node, intents, addEdit),
+    figures(state, derived, node),
+    isFeature && card?.type === 'loading'
+      ? make('p', { class: 'muted loading', text: 'Loading the feature’s examples…' })
+      : null,
+    isFeature && card?.type === 'failed' ? make('p', { class: 'muted', text: card.message }) : null,
+    ...(isFeature && card?.type === 'ready' ? cardSections(card.card, 'logits') : []),
+    connectionLists(derived, node, intents),
+    ...(isFeature && card?.type === 'ready' ? cardSections(card.card, 'examples') : []),
+    elsewhere(derived, node, intents),
+  ];
+}
+
+function heading(
+  state: ViewState,
+  derived: Derived,
+  node: number,
+  intents: Intents,
+  addEdit: (node: number) => void,
+): HTMLElement {
+  const { index, pinned, groupColor } = derived;
+  const { kind, pos } = index.graph.nodes[node];
+  const given = givenLabel(index, node, state.view, state.setLabels);
+  const isFeature = kind === 'feature' || kind === 'attention';
+  const token = quoteToken(index.graph.metadata.promptTokens[pos] ?? '');
+  const plain = plainName(index, node);
+  const where =
+    kind === 'token' ? `Token at position ${pos}` : kind === 'logit' ? 'Output' : `${plain} · ${token} (${pos})`;
+  const isPinned = pinned.has(node);
+  const name = isFeature
+    ? labelField(given?.label ?? '', plain, (label) => intents.apply(editLabel(node, label)))
+    : make('h2', { class: 'node-name', text: derived.nameOf(node) });
+  const pin = iconButton('pin', isPinned ? 'Unpin (P)' : 'Pin to the subgraph (P)', () =>
+    intents.apply(togglePin([node])),
+  );
+  pin.setAttribute('aria-pressed', String(isPinned));
+  const steer = iconButton('dial', 'Change this feature and run again', () => addEdit(node));
+  steer.hidden = kind !== 'feature' || !(state.trace?.hasModel ?? false);
+  const color = groupColor[node];
+  const swatch = make('span', { class: 'kind-glyph', attributes: color >= 0 ? { 'data-color': (color % 6) + 1 } : {} });
+  swatch.append(glyphIcon(shapeOf[kind], kind.replace(' ', '-')));
+  return make(
+    'div',
+    { class: 'node-heading' },
+    make(
+      'div',
+      { class: 'node-title' },
+      swatch,
+      name,
+      pin,
+      steer,
+      iconButton('close', 'Close (Escape)', () => intents.apply(select(null))),
+    ),
+    make('p', { class: 'muted', text: where }),
+    isFeature && given ? make('p', { class: 'muted label-source', text: `Label ${given.source}` }) : null,
+  );
+}
+
+/** The label as a field that looks like a heading; Enter keeps it, Escape brings the old one back. */
+function labelField(label: string, placeholder: string, onKeep: (label: string) => void): HTMLElement {
+  const input = make('input', {
+    class: 'node-name',
+    attributes: { type: 'text', value: label, placeholder, 'aria-label': 'Label', spellcheck: 'false', title: label },
+  });
+  const keep = () => {
+    if (input.value.trim() !== label) onKeep(input.value);
+  };
+  input.addEventListener('blur', keep);
+  input.addEventListener('keydown', (event) => {
+    if (event.key === 'Escape') input.value = label;
+    if (event.key === 'Enter' || event.key === 'Escape') {
+      event.stopPropagation();
+      input.blur();
+    }
+  });
+  return input;
+}
+
+function figures(state: ViewState, derived: Derived, node: number): HTMLElement {
+  const { index } = derived;
+  const { activation, probability, kind } = index.graph.nodes[node];
+  const card = cardOf(state, derived);
+  const known = card?.type === 'ready' ? card.card : null;
+  const rows: (readonly [string, string, string])[] = [];
+  if (kind === 'logit')
+    rows.push(['Probability', percent(probability ?? 0), 'The model’s own probability of this token']);
+  else
+    rows.push(['Influence', percent(index.influence[node]), 'Share of the answer’s paths that pass through this node']);
+  if (activation !== null) {
+    const percentile = known ? percentileOf(activation, known) : null;
+    const rank = percentile === null ? '' : ` · higher than ${percent(percentile)} of its activations`;
+    rows.push(['Activation', `${shortNumber(activation)}${rank}`, 'How strongly the feature fires here']);
+  }
+  if (known?.activationFrequency != null) {
+    rows.push(['Fires on', `${percent(known.activationFrequency)} of text`, 'Share of all tokens on which it fires']);
+  }
+  return make(
+    'div',
+    { class: 'figures' },
+    make(
+      'dl',
+      {},
+      ...rows.flatMap(([name, value, title]) => [make('dt', { text: name, title }), make('dd', { text: value })]),
+    ),
+    known && activation !== null ? histogram(known, activation) : null,
+  );
+}
+
+/** The same feature at other tokens of the prompt. */
+function elsewhere(derived: Derived, node: number, intents: Intents): HTMLElement | null {
+  const { nodes, metadata } = derived.index.graph;
+  const { kind, layer, feature } = nodes[node];
+  if (kind !== 'feature') return null;
+  const others = Array.from(nodes.keys()).filter(
+    (other) =>
+      other !== node &&
+      nodes[other].kind === 'feature' &&
+      nodes[other].layer === layer &&
+      nodes[other].feature === feature,
+  );
+  if (others.length === 0) return null;
+  return make(
+    'section',
+    {},
+    make('h3', { text: `Also fires at ${plural(others.length, 'token')} here` }),
+    make(
+      'div',
+      { class: 'chips' },
+      ...others.map((other) =>
+        make('button', {
+          class: 'chip',
+          text: `${showToken(metadata.promptTokens[nodes[other].pos] ?? '')} ${shortNumber(nodes[other].activation ?? 0)}`,
+          title: `${kindNames.feature} at position ${nodes[other].pos}`,
+          attributes: { type: 'button' },
+          on: { click: () => intents.apply(select(other)) },
+        }),
+      ),
+    ),
+  );
+}

@@ -1,0 +1,123 @@
+import type { Activity } from '../activity.ts';
+import { iconButton } from '../controls.ts';
+import type { Derived } from '../derive.ts';
+import { make } from '../dom.ts';
+import type { Palette } from '../drawing/palette.ts';
+import type { Host } from '../host.ts';
+import type { ViewState } from '../store.ts';
+import { announce, setCamera, setPanels, stepBack } from '../updates.ts';
+import { describeNode } from '../words.ts';
+import { zoomed } from './graphPointer.ts';
+import { createGraphView } from './graphView.ts';
+import { createLegend } from './legend.ts';
+import { createMessages } from './messages.ts';
+import { createNodeDetails } from './nodeDetails.ts';
+import { createSplitter } from './splitter.ts';
+import { createStoryView } from './storyView.ts';
+import { createTokenAxis } from './tokenAxis.ts';
+import { createToolbar } from './toolbar.ts';
+import { createTooltip } from './tooltip.ts';
+import type { ExportFormat, Intents, View } from './view.ts';
+import { changeOf } from './view.ts';
+
+export type Page = View & {
+  placeOf(node: number): { x: number; y: number } | null;
+  setPalette(palette: Palette): void;
+  export(format: ExportFormat, state: ViewState, derived: Derived | null): void;
+  intervene(state: ViewState): void;
+};
+
+/** Puts the views together on the page; they know nothing of each other. */
+export function createPage(intents: Intents, activity: Activity, _host: Host, palette: Palette): Page {
+  const graph = createGraphView(intents, activity, palette);
+  const axis = createTokenAxis(intents);
+  const toolbar = createToolbar(intents, () =>
+    intents.apply((state) => setPanels({ isLegendOpen: !state.panels.isLegendOpen })(state)),
+  );
+  const story = createStoryView(intents);
+  const details = createNodeDetails(intents, () => undefined);
+  const legend = createLegend(intents);
+  const messages = createMessages(intents);
+  const tooltip = createTooltip(graph.placeOf);
+  const zoom = make(
+    'div',
+    { class: 'zoom', attributes: { role: 'group', 'aria-label': 'Zoom' } },
+    iconButton('plus', 'Zoom in (+)', () => zoomBy(1.3)),
+    iconButton('minus', 'Zoom out (−)', () => zoomBy(1 / 1.3)),
+    iconButton('fit', 'Fit (0)', () => intents.apply(setCamera(null))),
+  );
+  const zoomBy = (factor: number) => {
+    const scene = graph.scene();
+    if (!scene) return;
+    const middle = { x: scene.size.width / 2, y: scene.size.height / 2 };
+    intents.apply(setCamera(zoomed(scene, factor, middle)));
+  };
+  const stage = make(
+    'div',
+    { class: 'stage' },
+    make('div', { class: 'graph-frame' }, graph.element, zoom, legend.element),
+    axis.element,
+  );
+  const side = make('aside', { class: 'side', attributes: { 'aria-label': 'Node' } }, details.element);
+  const splitter = createSplitter('vertical', 'Width of the node panel', { min: 220, max: 720 }, (sideWidth) =>
+    intents.apply(setPanels({ sideWidth })),
+  );
+  const live = make('div', { class: 'visually-hidden', attributes: { 'aria-live': 'polite' } });
+  const element = make(
+    'div',
+    { class: 'page' },
+    story.element,
+    toolbar.element,
+    make('main', { class: 'main' }, stage, splitter.element, side),
+    messages.element,
+    tooltip.element,
+    live,
+  );
+  const views: readonly View[] = [story, toolbar, graph, axis, details, legend, messages, tooltip];
+  const isNewPanels = changeOf();
+  const isNewAnnouncement = changeOf();
+
+  document.addEventListener('keydown', (event) => {
+    if (isTyping(event)) return;
+    if (event.key === '/') {
+      event.preventDefault();
+      toolbar.focusSearch();
+    }
+    if (event.key === 'Escape') intents.apply(stepBack);
+  });
+
+  return {
+    element,
+    placeOf: graph.placeOf,
+    setPalette: graph.setPalette,
+    export: () => undefined,
+    intervene: () => undefined,
+    update(state, derived) {
+      if (isNewPanels(state.panels, derived === null)) {
+        side.hidden = splitter.element.hidden = !state.panels.isSideOpen || !derived;
+        element.style.setProperty('--side-width', `${state.panels.sideWidth}px`);
+        splitter.set(state.panels.sideWidth);
+        stage.hidden = !derived;
+      }
+      for (const view of views) view.update(state, derived);
+      if (derived && isNewAnnouncement(state.hovered, state.selected, state.announcement)) {
+        live.textContent =
+          derived.focus === null
+            ? state.announcement
+            : describeNode(derived.index, derived.focus, state.view, state.setLabels);
+      }
+    },
+  };
+}
+
+function isTyping(event: KeyboardEvent): boolean {
+  const [target] = event.composedPath();
+  if (!(target instanceof HTMLElement)) return false;
+  if (target instanceof HTMLInputElement) return target.type !== 'range';
+  return target instanceof HTMLTextAreaElement || target.isContentEditable || target.closest('.graph') !== null;
+}
+
+/** For parts of the page that announce what they did. */
+export function say(intents: Intents, text: string): void {
+  intents.apply(announce(text));
+}

@@ -1,0 +1,179 @@
+import { iconButton } from '../controls.ts';
+import type { Derived } from '../derive.ts';
+import { fill, make } from '../dom.ts';
+import { togglePosition } from '../filters.ts';
+import type { ViewState } from '../store.ts';
+import type { StoryGroup } from '../story.ts';
+import { clearPins, dismiss, group, hover, mark, select, setFilters } from '../updates.ts';
+import { percent, plural, quoteToken, showToken } from '../words.ts';
+import type { Intents, View } from './view.ts';
+import { changeOf } from './view.ts';
+
+/** The first answer: the prompt, what the model says, which groups got it there, how much of it the picture explains. */
+export function createStoryView(intents: Intents): View {
+  const prompt = make('div', { class: 'prompt', attributes: { role: 'group', 'aria-label': 'Prompt tokens' } });
+  const says = make('section', { class: 'says', attributes: { 'aria-label': 'What the model says' } });
+  const because = make('section', { class: 'because', attributes: { 'aria-label': 'Groups of features behind it' } });
+  const explains = make('section', {
+    class: 'explains',
+    attributes: { 'aria-label': 'How much the picture explains' },
+  });
+  const columns = make('div', { class: 'story-columns' }, says, because, explains);
+  const element = make('header', { class: 'story' }, prompt, columns);
+  const isNew = changeOf();
+  return {
+    element,
+    update(state, derived) {
+      const { preview, trace, filters, view, marked } = state;
+      if (!isNew(preview, trace, derived?.story, filters.positions, view.supernodes, marked)) return;
+      element.hidden = preview === null && trace === null;
+      fill(prompt, ...promptTokens(state, derived, intents));
+      fill(says, ...predictions(state, derived));
+      fill(because, ...(derived ? groups(state, derived, intents) : []));
+      fill(explains, ...(derived ? explained(derived) : []));
+    },
+  };
+}
+
+function promptTokens(state: ViewState, derived: Derived | null, intents: Intents): HTMLElement[] {
+  const tokens = state.preview?.tokens ?? [];
+  const shares = derived?.story.tokenShares;
+  const most = shares ? Math.max(...shares, 1e-9) : 1;
+  const { positions } = state.filters;
+  return tokens.map((token, position) => {
+    const share = shares?.[position] ?? 0;
+    const isChosen = positions?.includes(position) ?? false;
+    return make('button', {
+      class: `token${isChosen ? ' chosen' : ''}${positions && !isChosen ? ' left-out' : ''}`,
+      text: showToken(token),
+      title: shares
+        ? `Token ${position}: ${percent(share)} of the answer starts here. Click to show only this column.`
+        : `Token ${position}`,
+      attributes: { type: 'button', 'aria-pressed': String(isChosen) },
+      style: { '--share': String(Math.sqrt(share / most)) },
+      on: { click: () => intents.apply(setFilters((filters) => togglePosition(filters, position))) },
+    });
+  });
+}
+
+function predictions(state: ViewState, derived: Derived | null): (HTMLElement | null)[] {
+  const all = derived?.story.predictions ?? state.preview?.predictions ?? [];
+  const [best, ...others] = all;
+  if (!best) return [];
+  const rows = others
+    .slice(0, 4)
+    .map(({ text, probability }) =>
+      make(
+        'li',
+        {},
+        make('span', { class: 'prediction-text', text: showToken(text), title: showToken(text) }),
+        make('span', { class: 'bar', style: { '--part': percentage(probability) } }),
+        make('span', { class: 'prediction-share', text: percent(probability) }),
+      ),
+    );
+  return [
+    make('h2', { text: 'The model would say' }),
+    make(
+      'p',
+      { class: 'answer' },
+      make('strong', { text: quoteToken(best.text), title: showToken(best.text) }),
+      make('span', { class: 'answer-share', text: percent(best.probability) }),
+    ),
+    make('span', { class: 'bar answer-bar', style: { '--part': percentage(best.probability) } }),
+    make('ol', { class: 'predictions', attributes: { start: 2 } }, ...rows),
+  ];
+}
+
+function groups(state: ViewState, derived: Derived, intents: Intents): (HTMLElement | null)[] {
+  const { groups: shown } = derived.story;
+  if (shown.length === 0)
+    return [make('h2', { text: 'Because of' }), make('p', { class: 'muted', text: 'No features in this graph.' })];
+  const most = Math.max(...shown.map(({ share }) => share), 1e-9);
+  return [
+    make('h2', { text: 'Because of', title: 'Share of the answer that passes through each group' }),
+    make('ul', { class: 'groups' }, ...shown.map((entry) => groupRow(state, entry, most, intents))),
+    state.view.pinned.length > 0
+      ? make('button', {
+          class: 'link clear-pins',
+          text: 'Clear pins and groups',
+          attributes: { type: 'button' },
+          on: { click: () => intents.apply(clearPins()) },
+        })
+      : null,
+  ];
+}
+
+function groupRow(state: ViewState, entry: StoryGroup, most: number, intents: Intents): HTMLElement {
+  const { id, name, members, share, type, color, reason } = entry;
+  const isMarked = members.length === state.marked.length && members.every((node) => state.marked.includes(node));
+  const count = plural(members.length, 'feature');
+  return make(
+    'li',
+    { class: `group ${type}`, attributes: { 'data-color': (color % 6) + 1 } },
+    make(
+      'button',
+      {
+        class: 'group-name',
+        title: `${name}: ${count}, ${percent(share)} of the answer passes through. ${reason}`,
+        attributes: { type: 'button', 'aria-pressed': String(isMarked) },
+        on: {
+          click: () => intents.apply(members.length === 1 ? select(members[0]) : mark(isMarked ? [] : members)),
+          pointerenter: () => intents.apply(hover(members[0])),
+          pointerleave: () => intents.apply(hover(null)),
+        },
+      },
+      make('span', { class: 'swatch' }),
+      make('span', { class: 'group-label', text: name }),
+      members.length > 1 ? make('span', { class: 'count', text: `×${members.length}` }) : null,
+    ),
+    make('span', { class: 'bar', style: { '--part': percentage(share / most) } }),
+    make('span', { class: 'group-share', text: percent(share) }),
+    type === 'proposed'
+      ? make(
+          'span',
+          { class: 'group-actions' },
+          iconButton('check', `Keep the group “${name}”. ${reason}`, () => intents.apply(group(members, name))),
+          iconButton('close', `Dismiss the proposed group “${name}”`, () => intents.apply(dismiss(id))),
+        )
+      : make('span', { class: 'group-actions' }),
+  );
+}
+
+function explained(derived: Derived): (HTMLElement | null)[] {
+  const { scores } = derived.index.graph.metadata;
+  const { errorShare } = derived.story;
+  const share = errorShare === null ? null : 1 - errorShare;
+  return [
+    make('h2', { text: 'This picture explains' }),
+    share === null
+      ? make('p', { class: 'muted', text: 'Not known: the graph has no errors and no scores.' })
+      : make(
+          'p',
+          { class: 'answer' },
+          make('strong', { text: percent(share) }),
+          make('span', { class: 'answer-share', text: `${percent(1 - share)} in errors` }),
+        ),
+    share === null ? null : make('span', { class: 'bar answer-bar', style: { '--part': percentage(share) } }),
+    scores
+      ? make(
+          'dl',
+          { class: 'scores' },
+          make('dt', {
+            text: 'Replacement',
+            title:
+              'Share of the influence on the outputs that starts at tokens and not at errors; whole graph, unpruned',
+          }),
+          make('dd', { text: scores.replacement.toFixed(2) }),
+          make('dt', {
+            text: 'Completeness',
+            title: 'Influence-weighted share of each node’s input that is not error; whole graph, unpruned',
+          }),
+          make('dd', { text: scores.completeness.toFixed(2) }),
+        )
+      : make('p', { class: 'muted', text: 'From the nodes in this file; it holds no scores of the whole graph.' }),
+  ];
+}
+
+function percentage(part: number): string {
+  return `${Math.max(0, Math.min(1, part)) * 100}%`;
+}

@@ -1,0 +1,104 @@
+import type { GraphNode } from '../src/graph/node.ts';
+import { pruneCircuit } from '../src/graph/prune.ts';
+import type { Filters } from './filters.ts';
+import type { GraphIndex } from './graphIndex.ts';
+import { edgesOf } from './graphIndex.ts';
+
+/** What of a graph is on screen. */
+export type Visible = {
+  /** Node indices, least influential first, so that the important ones are drawn on top. */
+  readonly nodes: Uint32Array;
+  /** [node] 1 when it is on screen. */
+  readonly isVisible: Uint8Array;
+  /** Edges drawn at rest, weakest first. */
+  readonly edges: Uint32Array;
+  /** Edges whose two ends are on screen; `edges` may hold only the strongest of them. */
+  readonly edgeCount: number;
+  readonly featureCount: number;
+  readonly errorCount: number;
+};
+
+export type Frequencies = ReadonlyMap<string, number>;
+
+/** The key under which a feature's labels, cards and frequencies are kept, wherever it fires. */
+export function featureKey(layer: number, feature: number): string {
+  return `${layer}/${feature}`;
+}
+
+/**
+ * Chooses the nodes and edges to draw: those that carry `threshold` of the influence (`graph/prune.ts`) and pass the
+ * filters. `keep` (the selected and pinned) stays anyway.
+ */
+export function visibleGraph(
+  index: GraphIndex,
+  threshold: number,
+  filters: Filters,
+  frequencies: Frequencies,
+  keep: ReadonlySet<number>,
+): Visible {
+  const { graph } = index;
+  const { source, target, weight } = graph.edges;
+  // Edges are limited by `edgeLimit`, not pruned: what the file holds between two shown nodes is not hidden.
+  const pruned = pruneCircuit(graph, { nodeThreshold: threshold, edgeThreshold: 1 });
+  const isVisible = Uint8Array.from(graph.nodes, (node, position) =>
+    keep.has(position) || (pruned.nodes[position] === 1 && passes(node, filters, frequencies)) ? 1 : 0,
+  );
+  let edgeCount = 0;
+  const candidates: number[] = [];
+  for (let edge = 0; edge < weight.length; edge++) {
+    if (isVisible[source[edge]] === 0 || isVisible[target[edge]] === 0) continue;
+    if (!passesSign(weight[edge], filters.sign)) continue;
+    candidates.push(edge);
+    edgeCount++;
+  }
+  candidates.sort((a, b) => index.flow[a] - index.flow[b] || b - a);
+  const nodes = Array.from(isVisible.keys()).filter((position) => isVisible[position] === 1);
+  nodes.sort((a, b) => index.influence[a] - index.influence[b] || a - b);
+  return {
+    nodes: Uint32Array.from(nodes),
+    isVisible,
+    edges: Uint32Array.from(candidates.slice(Math.max(0, candidates.length - filters.edgeLimit))),
+    edgeCount,
+    featureCount: nodes.filter((position) => graph.nodes[position].kind === 'feature').length,
+    errorCount: nodes.filter((position) => graph.nodes[position].kind === 'error').length,
+  };
+}
+
+/** Edges of a node to other nodes on screen, on the sides that `linkType` asks for, strongest first. */
+export function edgesOfNode(
+  index: GraphIndex,
+  visible: Visible,
+  node: number,
+  linkType: 'input' | 'output' | 'either' | 'both',
+  pinned: ReadonlySet<number>,
+  sign: Filters['sign'] = 'all',
+): number[] {
+  const { source, target, weight } = index.graph.edges;
+  // "Both ends" needs pinned nodes; before there are any, everything that touches the node is the useful answer.
+  const onlyPinned = linkType === 'both' && pinned.size > 0 && !(pinned.size === 1 && pinned.has(node));
+  const chosen: number[] = [];
+  const take = (edge: number, other: number) => {
+    if (visible.isVisible[other] === 0 || !passesSign(weight[edge], sign)) return;
+    if (!onlyPinned || pinned.has(other) || index.graph.nodes[other].kind === 'logit') chosen.push(edge);
+  };
+  if (linkType !== 'output') for (const edge of edgesOf(index.inputs, node)) take(edge, source[edge]);
+  if (linkType !== 'input') for (const edge of edgesOf(index.outputs, node)) take(edge, target[edge]);
+  return chosen;
+}
+
+function passes(node: GraphNode, filters: Filters, frequencies: Frequencies): boolean {
+  if (filters.hiddenKinds.includes(node.kind)) return false;
+  if (node.kind === 'logit') return true;
+  if (filters.positions && !filters.positions.includes(node.pos)) return false;
+  if (node.kind === 'token') return true;
+  if (filters.layers && (node.layer < filters.layers[0] || node.layer > filters.layers[1])) return false;
+  if (filters.maxFrequency !== null && node.kind === 'feature' && node.feature !== null) {
+    const frequency = frequencies.get(featureKey(node.layer, node.feature));
+    if (frequency !== undefined && frequency > filters.maxFrequency) return false;
+  }
+  return true;
+}
+
+function passesSign(weight: number, sign: Filters['sign']): boolean {
+  return sign === 'all' || (sign === 'positive' ? weight > 0 : weight < 0);
+}
