@@ -1,0 +1,90 @@
+import path from 'node:path';
+import { Attributor } from '../engine/attribution/attribute.ts';
+import { loadModel } from '../engine/model/loadModel.ts';
+import { readJsonFile } from '../engine/model/readJson.ts';
+import { loadTranscoders } from '../engine/transcoders/load.ts';
+import { scores } from '../graph/scores.ts';
+import { attributionTensors } from './attributionTensors.ts';
+import { compareTensors, deviationText, type Tolerance } from './compareTensors.ts';
+import { findCases, type GoldenCase, readCase } from './goldenCase.ts';
+import { type NamedTensor, readTensors, type Tensors, writeTensors } from './tensorFile.ts';
+
+/** For a float32 implementation, as the reference results' README states them. */
+const tolerances: Readonly<Record<string, Tolerance>> = {
+  adjacency: { absolute: 1e-4, relative: 1e-3 },
+  logit_probabilities: { absolute: 1e-5, relative: 0 },
+  node_influence: { absolute: 1e-5, relative: 0 },
+  cumulative_scores: { absolute: 1e-5, relative: 0 },
+  replacement_score: { absolute: 1e-5, relative: 0 },
+  completeness_score: { absolute: 1e-5, relative: 0 },
+};
+const otherTolerance: Tolerance = { absolute: 1e-4, relative: 0 };
+
+/**
+ * Runs every reference case below a folder and says how far each is from its results.
+ * @param dump  writes `dump/<case>/result.safetensors`, with the reference's names
+ * @param print takes one line per case
+ * @returns the number of cases that failed
+ */
+export async function runGoldens(root: string, dump: string | null, print: (line: string) => void): Promise<number> {
+  let failed = 0;
+  const folders = findCases(root);
+  for (const folder of folders) {
+    const golden = readCase(folder);
+    const { passed, line } = await runCase(golden, dump);
+    if (!passed) failed++;
+    print(`${passed ? 'ok  ' : 'FAIL'} ${golden.name}: ${line}`);
+  }
+  print(`${folders.length - failed} of ${folders.length} cases agree with the reference.`);
+  return failed;
+}
+
+export async function runCase(golden: GoldenCase, dump: string | null): Promise<{ passed: boolean; line: string }> {
+  const got = await computeCase(golden);
+  if (dump) writeTensors(path.join(dump, golden.name, 'result.safetensors'), got);
+  return compareCase(golden, got);
+}
+
+async function computeCase(golden: GoldenCase): Promise<Tensors> {
+  using model = await loadModel(golden.model);
+  using set = loadTranscoders(golden.transcoders, model.dimensions);
+  using attributor = new Attributor(model, set);
+  const result = await attributor.attribute(golden.request, { logits: 'all' });
+  const tensors = attributionTensors(model, set, result, golden.thresholds);
+  if (model.dimensions.family === 'gemma2')
+    tensors.set('token_vectors', unscaledTokens(tensors, model.dimensions.dModel));
+  const { replacement, completeness } = scores(result.graph);
+  tensors.set('replacement_score', { shape: [], data: Float32Array.of(replacement) });
+  tensors.set('completeness_score', { shape: [], data: Float32Array.of(completeness) });
+  return tensors;
+}
+
+/**
+ * The reference results of Gemma 2, unlike those of Gemma 3 and against their README, hold the embedding rows before
+ * they are multiplied by √dModel. Their adjacency is made from the scaled rows, as ours is.
+ */
+function unscaledTokens(tensors: Tensors, dModel: number): NamedTensor {
+  const { shape, data } = tensors.get('token_vectors')!;
+  return { shape, data: Float32Array.from(data, (value) => value / Math.sqrt(dModel)) };
+}
+
+function compareCase(golden: GoldenCase, got: Tensors): { passed: boolean; line: string } {
+  const expected = readTensors(path.join(golden.goldenFolder, 'golden.safetensors'));
+  const summary = readJsonFile(path.join(golden.goldenFolder, 'golden.json'));
+  for (const name of ['replacement_score', 'completeness_score']) {
+    if (typeof summary[name] === 'number') expected.set(name, { shape: [], data: Float32Array.of(summary[name]) });
+  }
+  if (golden.isOnlyLogits) for (const name of expected.keys()) if (name !== 'logits') expected.delete(name);
+  const inOrder = new Map([...got.keys()].flatMap((name) => (expected.has(name) ? [[name, expected.get(name)!]] : [])));
+  for (const [name, tensor] of expected) inOrder.set(name, tensor);
+  const { first, largest, misshapen } = compareTensors(inOrder, got, (name) => tolerances[name] ?? otherTolerance);
+  const passed = first === null && misshapen.length === 0;
+  if (misshapen.length > 0) return { passed, line: misshapen.join('; ') };
+  if (first) return { passed, line: `first difference at ${deviationText(first)}` };
+  if (!largest || largest.ofAllowed === 0) return { passed, line: `${inOrder.size} tensors, no deviation` };
+  const deviation = Math.abs(largest.got - largest.expected).toExponential(1);
+  return {
+    passed,
+    line: `${inOrder.size} tensors, largest deviation ${deviation} (${(100 * largest.ofAllowed).toFixed(1)} % of what is allowed) at ${largest.tensor}[${largest.index.join(', ')}]`,
+  };
+}

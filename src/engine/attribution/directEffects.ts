@@ -1,0 +1,258 @@
+import type { ModelDimensions } from '../model/languageModel.ts';
+import { GraphBuilder } from '../runtime/onnxModel.ts';
+import { createSession, floatTensor, type Session } from '../runtime/session.ts';
+import { type Batch, planBatches } from './batches.ts';
+import type { LocalModel } from './localModel.ts';
+import type { Sources, WrittenBlock } from './sources.ts';
+
+/**
+ * One target whose sources' effects are wanted: a direction [dModel] read from the residual stream before the MLP of
+ * `layer` at `pos`; `layer` = nLayers: after the last layer.
+ */
+export type Target = { readonly layer: number; readonly pos: number };
+
+/** The compiled steps of the sweep; the same for every layer and prompt of a model. */
+export type SweepSessions = {
+  readonly carry: Session;
+  readonly dots: Session;
+  readonly skip: Session;
+  readonly [Symbol.dispose]: () => void;
+};
+
+export async function createSweepSessions(dimensions: ModelDimensions): Promise<SweepSessions> {
+  const carry = await createSession(carryGraph(dimensions));
+  const dots = await createSession(dotsGraph(dimensions));
+  const skip = await createSession(skipGraph(dimensions));
+  return {
+    carry,
+    dots,
+    skip,
+    [Symbol.dispose]: () => {
+      for (const session of [carry, dots, skip]) session[Symbol.dispose]();
+    },
+  };
+}
+
+/**
+ * Direct effects of every source on each target:
+ *   effects[target, source] = Σ_writeLayer Σ_dModel gradient[target, pos(source), dModel] · written[source, dModel]
+ * where the gradient starts at the target's direction and is carried down through frozen attention, layer by layer.
+ * Targets are swept in batches of like position and layer, over the positions and layers that can matter only.
+ * @param reading gives a target's gradient at its place [dModel]
+ * @param deliver takes each target's effects [source column]; the array is reused afterwards
+ * @param onBatch called before each batch with targets done so far; may throw to cancel
+ */
+export async function sweep(
+  local: LocalModel,
+  sources: Sources,
+  sessions: SweepSessions,
+  targets: readonly Target[],
+  reading: (target: number) => Float32Array,
+  deliver: (target: number, effects: Float32Array) => void,
+  onBatch: (done: number) => Promise<void>,
+): Promise<void> {
+  let done = 0;
+  const buffers = new SweepBuffers();
+  for (const batch of planBatches(targets)) {
+    await onBatch(done);
+    const effects = await sweepBatch(local, sources, sessions, targets, batch, reading, buffers);
+    batch.targets.forEach((target, row) => {
+      deliver(target, effects.subarray(row * sources.count, (row + 1) * sources.count));
+    });
+    done += batch.targets.length;
+  }
+}
+
+/** Arrays reused between batches: two gradients, the dots of one layer, the effects of one batch. */
+class SweepBuffers {
+  #gradients = [new Float32Array(0), new Float32Array(0)];
+  #dots = new Float32Array(0);
+  #effects = new Float32Array(0);
+
+  /** The gradient array that is not `current`. */
+  other(current: Float32Array, length: number): Float32Array {
+    const index = this.#gradients[0].buffer === current.buffer ? 1 : 0;
+    if (this.#gradients[index].length < length) this.#gradients[index] = new Float32Array(length);
+    return this.#gradients[index].subarray(0, length);
+  }
+
+  dots(length: number): Float32Array {
+    if (this.#dots.length < length) this.#dots = new Float32Array(length);
+    return this.#dots.subarray(0, length);
+  }
+
+  effects(length: number): Float32Array {
+    if (this.#effects.length < length) this.#effects = new Float32Array(length);
+    return this.#effects.subarray(0, length).fill(0);
+  }
+}
+
+/** @returns effects [batch row, source column] */
+async function sweepBatch(
+  local: LocalModel,
+  sources: Sources,
+  sessions: SweepSessions,
+  targets: readonly Target[],
+  batch: Batch,
+  reading: (target: number) => Float32Array,
+  buffers: SweepBuffers,
+): Promise<Float32Array> {
+  const { dModel, nLayers, nKeyValueHeads, nHeads, dHead } = local.model.dimensions;
+  const { nPos, topLayer } = batch;
+  const nRows = batch.targets.length;
+  const dims = [nPos, nRows, dModel] as const;
+  const effects = buffers.effects(nRows * sources.count);
+  let gradient = buffers.other(new Float32Array(0), nPos * nRows * dModel).fill(0);
+  for (let layer = topLayer; layer >= 0; layer--) {
+    inject(gradient, targets, batch, layer, dModel, reading);
+    if (layer < nLayers) {
+      const { output, value } = local.carryWeights(layer);
+      const next = buffers.other(gradient, gradient.length);
+      await sessions.carry.run(
+        {
+          gradient: floatTensor(gradient, dims),
+          pattern: floatTensor(local.carryPattern(layer, nPos), [
+            nKeyValueHeads,
+            nPos,
+            (nHeads / nKeyValueHeads) * nPos,
+          ]),
+          output: floatTensor(output, [dModel, nHeads * dHead]),
+          value: floatTensor(value, [nKeyValueHeads * dHead, dModel]),
+        },
+        { carried: floatTensor(next, dims) },
+      );
+      gradient = next;
+    }
+    const block = layer > 0 ? sources.written[layer - 1] : sources.tokens;
+    await addDots(sessions, gradient, dims, block, buffers, effects, sources.count);
+    const skip = layer > 0 ? local.skipWeights(layer - 1) : null;
+    if (!skip) continue;
+    const next = buffers.other(gradient, gradient.length);
+    await sessions.skip.run(
+      {
+        gradient: floatTensor(gradient, dims),
+        matrix: floatTensor(skip.matrix, [dModel, dModel]),
+        scale: floatTensor(skip.scale.subarray(0, nPos), [nPos, 1, 1]),
+      },
+      { carried: floatTensor(next, dims) },
+    );
+    gradient = next;
+  }
+  return effects;
+}
+
+/** Adds the readings of the batch's targets at this layer to the gradient there. */
+function inject(
+  gradient: Float32Array,
+  targets: readonly Target[],
+  batch: Batch,
+  layer: number,
+  dModel: number,
+  reading: (target: number) => Float32Array,
+): void {
+  const nRows = batch.targets.length;
+  batch.targets.forEach((target, row) => {
+    if (targets[target].layer !== layer) return;
+    const start = (targets[target].pos * nRows + row) * dModel;
+    const direction = reading(target);
+    for (let i = 0; i < dModel; i++) gradient[start + i] += direction[i];
+  });
+}
+
+/** effects[row, column] += gradient[pos, row] · vectors[pos, column], for the block's positions up to the batch's last. */
+async function addDots(
+  sessions: SweepSessions,
+  gradient: Float32Array,
+  [nPos, nRows, dModel]: readonly [number, number, number],
+  block: WrittenBlock,
+  buffers: SweepBuffers,
+  effects: Float32Array,
+  nColumns: number,
+): Promise<void> {
+  const { firstPos, width } = block;
+  const span = nPos - firstPos;
+  if (span <= 0) return;
+  const dots = buffers.dots(span * nRows * width);
+  await sessions.dots.run(
+    {
+      gradient: floatTensor(gradient.subarray(firstPos * nRows * dModel), [span, nRows, dModel]),
+      vectors: floatTensor(block.vectors.subarray(0, span * width * dModel), [span, width, dModel]),
+    },
+    { dots: floatTensor(dots, [span, nRows, width]) },
+  );
+  for (let pos = 0; pos < span; pos++) {
+    const columns = block.columns.subarray(pos * width, (pos + 1) * width);
+    for (let row = 0; row < nRows; row++) {
+      const from = (pos * nRows + row) * width;
+      const to = row * nColumns;
+      for (let place = 0; place < width; place++) {
+        if (columns[place] >= 0) effects[to + columns[place]] += dots[from + place];
+      }
+    }
+  }
+}
+
+/**
+ * Back through one layer's attention, positions first so that "positions up to p" is a prefix:
+ *   carried[k, row] = gradient[k, row] + Σ_head Σ_q pattern[head, q, k] · (gradient[q, row] · output_head) · value_head
+ * Queries that share keys and values are summed in the inner dimension of the middle product.
+ */
+function carryGraph({ dModel, nHeads, nKeyValueHeads, dHead }: ModelDimensions): Uint8Array {
+  const graph = new GraphBuilder();
+  const groups = nHeads / nKeyValueHeads;
+  const gradient = graph.input('gradient', 'float32', ['pos', 'row', dModel]);
+  const pattern = graph.input('pattern', 'float32', [nKeyValueHeads, 'pos', 'query']);
+  const output = graph.input('output', 'float32', [dModel, nHeads * dHead]);
+  const value = graph.input('value', 'float32', [nKeyValueHeads * dHead, dModel]);
+  const shape = graph.node('Shape', [gradient]);
+  const [nPos, nRows] = [0, 1].map((axis) =>
+    graph.node('Slice', [shape, graph.integers([axis]), graph.integers([axis + 1])]),
+  );
+  const reshape = (x: string, dims: readonly string[]) =>
+    graph.node('Reshape', [x, graph.node('Concat', dims, { axis: 0 })]);
+  const flat = graph.node('Reshape', [gradient, graph.integers([-1, dModel])]);
+  const atHeads = reshape(graph.node('MatMul', [flat, output]), [
+    nPos,
+    nRows,
+    graph.integers([nKeyValueHeads, groups, dHead]),
+  ]);
+  const byQuery = reshape(graph.node('Transpose', [atHeads], { perm: [2, 3, 0, 1, 4] }), [
+    graph.integers([nKeyValueHeads]),
+    graph.node('Mul', [nPos, graph.integers([groups])]),
+    graph.integers([-1]),
+  ]);
+  const byKey = reshape(graph.node('MatMul', [pattern, byQuery]), [
+    graph.integers([nKeyValueHeads]),
+    nPos,
+    nRows,
+    graph.integers([dHead]),
+  ]);
+  const atValues = graph.node('Reshape', [
+    graph.node('Transpose', [byKey], { perm: [1, 2, 0, 3] }),
+    graph.integers([-1, nKeyValueHeads * dHead]),
+  ]);
+  const back = reshape(graph.node('MatMul', [atValues, value]), [nPos, nRows, graph.integers([dModel])]);
+  graph.node('Add', [gradient, back], {}, 'carried');
+  graph.output('carried', 'float32', ['pos', 'row', dModel]);
+  return graph.encode();
+}
+
+function dotsGraph({ dModel }: ModelDimensions): Uint8Array {
+  const graph = new GraphBuilder();
+  const gradient = graph.input('gradient', 'float32', ['pos', 'row', dModel]);
+  const vectors = graph.input('vectors', 'float32', ['pos', 'source', dModel]);
+  graph.node('FusedMatMul', [gradient, vectors], { transB: 1 }, 'dots', 'com.microsoft');
+  graph.output('dots', 'float32', ['pos', 'row', 'source']);
+  return graph.encode();
+}
+
+function skipGraph({ dModel }: ModelDimensions): Uint8Array {
+  const graph = new GraphBuilder();
+  const gradient = graph.input('gradient', 'float32', ['pos', 'row', dModel]);
+  const matrix = graph.input('matrix', 'float32', [dModel, dModel]);
+  const scale = graph.input('scale', 'float32', ['pos', 1, 1]);
+  const through = graph.node('Mul', [graph.node('MatMul', [gradient, matrix]), scale]);
+  graph.node('Add', [gradient, through], {}, 'carried');
+  graph.output('carried', 'float32', ['pos', 'row', dModel]);
+  return graph.encode();
+}
