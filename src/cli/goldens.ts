@@ -51,7 +51,7 @@ async function computeCase(golden: GoldenCase): Promise<Tensors> {
   using attributor = new Attributor(model, set);
   const result = await attributor.attribute(golden.request, { logits: 'all' });
   const tensors = attributionTensors(model, set, result, golden.thresholds);
-  if (model.dimensions.family === 'gemma2')
+  if (model.dimensions.family === 'Gemma 2')
     tensors.set('token_vectors', unscaledTokens(tensors, model.dimensions.dModel));
   const { replacement, completeness } = scores(result.graph);
   tensors.set('replacement_score', { shape: [], data: Float32Array.of(replacement) });
