@@ -3,54 +3,32 @@ import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import fs from 'node:fs/promises';
+import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
 import { test } from 'node:test';
 import { type DownloadOptions, downloadFile, spareBytes } from '../../src/host/remote/download.ts';
-import { createHttpClient } from '../../src/host/remote/http.ts';
-import type { Hub } from '../../src/host/remote/hub.ts';
 import { blobPath, incompletePath, lockPath } from '../../src/host/remote/hubCache.ts';
-import { noProxy } from '../../src/host/remote/proxy.ts';
 import { isAbort, UserError } from '../../src/protocol/errors.ts';
-import { type Fault, type HubServer, sha256, startHubServer } from '../support/hubServer.ts';
-import { temporaryFolder } from '../support/temporaryFolder.ts';
+import { commit, hubPlace, servedRepo } from '../support/hubPlace.ts';
+import { type Fault, type HubServer, sha256 } from '../support/hubServer.ts';
 
-const commit = '1111111111111111111111111111111111111111';
 const repo = 'owner/model';
 const large = randomBytes(200_000);
 const small = Buffer.from('{"a": 1}');
 
-/** A hub with one repository of a large and a small file, an empty cache, and what a window needs to use them. */
+/** A hub with one repository of a large and a small file, and a window that asks for them. */
 async function setUp() {
-  const server = await startHubServer();
-  const files = new Map([
-    ['weights/model.safetensors', { bytes: large, isLarge: true }],
-    ['config.json', { bytes: small, isLarge: false }],
-  ]);
-  server.repos.set(repo, { commit, files });
-  const folder = await temporaryFolder();
-  const waits: number[] = [];
-  const hub: Hub = {
-    endpoint: server.endpoint,
-    http: createHttpClient(noProxy),
-    token: async () => null,
-    isOffline: () => false,
-    wait: async (milliseconds) => void waits.push(milliseconds),
-    log: () => {},
-  };
-  const options: DownloadOptions = { hub, cache: folder.path, signal: new AbortController().signal, onBytes: () => {} };
+  const place = await hubPlace();
+  const { server, hub, cache } = place;
+  server.repos.set(repo, servedRepo({ 'weights/model.safetensors': large, 'config.json': small.toString() }));
+  const options: DownloadOptions = { hub, cache, signal: new AbortController().signal, onBytes: () => {} };
   return {
-    server,
-    waits,
+    ...place,
     options,
-    cache: folder.path,
-    part: incompletePath(folder.path, repo, sha256(large)),
+    part: incompletePath(cache, repo, sha256(large)),
     get: (changes: Partial<DownloadOptions> = {}, file = 'weights/model.safetensors') =>
       downloadFile({ repo, revision: 'main', commit, path: file }, { ...options, ...changes }),
-    [Symbol.asyncDispose]: async () => {
-      await server[Symbol.asyncDispose]();
-      await folder[Symbol.asyncDispose]();
-    },
   };
 }
 
@@ -90,7 +68,7 @@ test('a file arrives byte for byte, as a link to its blob, and is not asked for 
 
 test('the access token goes to the hub and never to the host of a signed address', async () => {
   await using place = await setUp();
-  await place.get({ hub: { ...place.options.hub, token: async () => 'secret' } });
+  await place.get({ hub: { ...place.hub, token: async () => 'secret' } });
   const kinds = new Map(place.server.seen.map(({ kind, headers }) => [kind, headers.authorization]));
   assert.deepEqual(
     [...kinds],
@@ -187,11 +165,6 @@ test('a small file is checked against its git name', async () => {
   await using place = await setUp();
   assert.deepEqual(await fs.readFile(await place.get({}, 'config.json')), small);
   await using other = await setUp();
-  other.server.fault = ({ method }) => (method === 'GET' ? { bytes: Buffer.from('{"a": 2}') } : null);
-  other.server.repos.set(repo, {
-    commit,
-    files: new Map([['config.json', { bytes: small, isLarge: false }]]),
-  });
   other.server.fault = ({ method }) => (method === 'GET' ? { body: '{"a": 2}' } : null);
   await assert.rejects(other.get({}, 'config.json'), checkUserError('download.damaged', /hash/));
 });
@@ -210,10 +183,7 @@ test('a file that changes on the hub in mid-download is taken anew, not mixed', 
   const changed = randomBytes(180_000);
   place.server.fault = ({ kind }) => {
     if (kind !== 'signed' || place.server.seen.filter((request) => request.kind === 'signed').length > 1) return null;
-    place.server.repos.set(repo, {
-      commit,
-      files: new Map([['weights/model.safetensors', { bytes: changed, isLarge: true }]]),
-    });
+    place.server.repos.set(repo, servedRepo({ 'weights/model.safetensors': changed }));
     return { bytes: large, cutAt: 90_000 };
   };
   const file = await place.get();
@@ -256,9 +226,8 @@ test('a hub that stays broken or away is given up after a few attempts, ever fur
 
 test('a model behind terms says what to do: accept them and set a token, or use another token', async () => {
   await using place = await setUp();
-  const { files } = place.server.repos.get(repo) ?? { files: new Map() };
-  place.server.repos.set(repo, { commit, files, gate: 'right' });
-  const withToken = (token: string | null) => ({ hub: { ...place.options.hub, token: async () => token } });
+  place.server.repos.set(repo, { ...servedRepo({ 'weights/model.safetensors': large }), gate: 'right' });
+  const withToken = (token: string | null) => ({ hub: { ...place.hub, token: async () => token } });
   await assert.rejects(place.get(withToken(null)), checkUserError('hub.unauthorized', /401.*owner\/model.*Token/s));
   await assert.rejects(place.get(withToken('wrong')), checkUserError('hub.gated', /403.*Accept the terms/s));
   place.server.fault = () => ({ status: 403 });
@@ -334,7 +303,7 @@ test('where links are not allowed the file itself is in the snapshot', async () 
 test('offline, nothing is asked from the network, and what is on disk is used', async () => {
   await using place = await setUp();
   const file = await place.get();
-  const offline = { hub: { ...place.options.hub, isOffline: () => true } };
+  const offline = { hub: { ...place.hub, isOffline: () => true } };
   const asked = place.server.seen.length;
   assert.equal(await place.get(offline), file);
   await assert.rejects(place.get(offline, 'config.json'), checkUserError('hub.offline', /Offline/));
@@ -376,8 +345,7 @@ test('a lock whose owner died is taken over', async () => {
   await once(child, 'close');
   const lock = lockPath(place.cache, repo, sha256(large));
   await fs.mkdir(path.dirname(lock), { recursive: true });
-  const { hostname } = await import('node:os');
-  await fs.writeFile(lock, JSON.stringify({ pid: child.pid, host: hostname() }));
+  await fs.writeFile(lock, JSON.stringify({ pid: child.pid, host: os.hostname() }));
   assert.deepEqual(await fs.readFile(await place.get()), large);
   assert.deepEqual(place.waits, []);
 });
@@ -393,6 +361,6 @@ test('a lock from another machine is waited for until its owner has been silent 
     // It lives for the first 50 looks.
     if (looks <= 50) await fs.utimes(lock, looks, looks);
   };
-  assert.deepEqual(await fs.readFile(await place.get({ hub: { ...place.options.hub, wait } })), large);
+  assert.deepEqual(await fs.readFile(await place.get({ hub: { ...place.hub, wait } })), large);
   assert.equal(looks, 170);
 });

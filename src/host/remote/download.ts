@@ -252,13 +252,12 @@ export async function freeDiskBytes(folder: string): Promise<number> {
   }
 }
 
-/** Bytes that had arrived of a file when it was last paused or cut, by the name the hub gave it. */
-export async function partSizes(cache: string, repo: string): Promise<number> {
+/** Removes what had arrived of files that are not whole. Python's own parts have longer names and stay. */
+export async function discardParts(cache: string, repo: string): Promise<void> {
   const folder = path.join(repoFolder(cache, repo), 'blobs');
-  const names = await fs.readdir(folder).catch(() => []);
-  let total = 0;
-  for (const name of names) if (name.endsWith('.incomplete')) total += await sizeOf(path.join(folder, name));
-  return total;
+  for (const name of await fs.readdir(folder).catch(() => [])) {
+    if (/^[\w-]+\.incomplete$/.test(name)) await fs.rm(path.join(folder, name), { force: true });
+  }
 }
 
 async function sizeOf(file: string): Promise<number> {
