@@ -11,7 +11,9 @@ import { anyGraph } from '../support/anyGraph.ts';
 import { goldenCases, goldensFolder } from '../support/goldens.ts';
 
 const schemaFile = join(import.meta.dirname, '..', 'fixtures', 'graphs', 'neuronpedia-rules.schema.json');
-const followsRules = new Ajv({ allErrors: true, allowUnionTypes: true }).compile(JSON.parse(readFileSync(schemaFile, 'utf8')));
+const followsRules = new Ajv({ allErrors: true, allowUnionTypes: true }).compile(
+  JSON.parse(readFileSync(schemaFile, 'utf8')),
+);
 
 function golden(name: string): string {
   return readFileSync(join(goldensFolder, name, 'graph.json'), 'utf8');
@@ -95,6 +97,23 @@ test('changing one weight changes one line', () => {
   const before = writeGraph(graph).split('\n');
   const after = writeGraph({ ...graph, edges: { ...graph.edges, weight } }).split('\n');
   assert.equal(after.filter((line, index) => line !== before[index]).length, 1);
+});
+
+test('weights are written as short as they can be', () => {
+  const { graph } = readGraph(golden('llama-plt-relu'));
+  const weight = graph.edges.weight.map((_, edge) => (edge % 2 === 0 ? 0.1 : -1e-7));
+  const file: { links: unknown[] } = JSON.parse(writeGraph({ ...graph, edges: { ...graph.edges, weight } }));
+  const weights = file.links.map((link) => JSON.stringify(link).replace(/^.*"weight":(.*)\}$/, '$1'));
+  assert.deepEqual([...new Set(weights)], ['0.1', '-1e-7']);
+});
+
+test('a file in any order is saved in the one order', () => {
+  const { graph } = readGraph(golden('llama-plt-relu'));
+  const file: { nodes: { feature_type: string }[]; links: unknown[] } = JSON.parse(golden('llama-plt-relu'));
+  const isLogit = (node: { feature_type: string }) => node.feature_type === 'logit';
+  const others = file.nodes.filter((node) => !isLogit(node)).reverse();
+  const shuffled = { ...file, nodes: [...file.nodes.filter(isLogit), ...others], links: file.links.reverse() };
+  assert.equal(writeGraph(readGraph(JSON.stringify(shuffled)).graph), writeGraph(graph));
 });
 
 test('a graph with a number that is not finite is not written', () => {
