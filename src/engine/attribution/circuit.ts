@@ -1,7 +1,8 @@
 import type { CircuitGraph, GraphMetadata } from '../../graph/circuitGraph.ts';
 import { emptyView } from '../../graph/circuitGraph.ts';
 import { cumulativeShares } from '../../graph/influence.ts';
-import type { GraphNode, NodeId } from '../../graph/node.ts';
+import type { GraphNode } from '../../graph/node.ts';
+import { errorId, featureId, logitId, tokenId } from '../../graph/nodeIds.ts';
 import type { Pruned } from '../../graph/prune.ts';
 import type { Attribution } from './attribute.ts';
 
@@ -59,25 +60,25 @@ function nodeAt(attribution: Attribution, node: number, share: number, names: To
   if (kind === 'feature') {
     const index = selected[node];
     const [layer, pos, feature] = [active.layer[index], active.pos[index], active.feature[index]];
-    const id = `${layer}_${feature}_${pos}` as NodeId;
+    const id = featureId({ layer, pos, feature });
     return { ...common, id, kind, layer, pos, feature, influence: share, activation: active.activation[index] };
   }
   const rest = node - selected.length;
   if (kind === 'error') {
     const layer = Math.floor(rest / run.nPos);
     const pos = rest % run.nPos;
-    return { ...common, id: `${layer}_error_mlp_${pos}` as NodeId, kind, layer, pos, feature: null, influence: share };
+    return { ...common, id: errorId(layer, pos), kind, layer, pos, feature: null, influence: share };
   }
   const pos = rest - nLayers * run.nPos;
   if (kind === 'token') {
     const feature = names.promptIds[pos];
-    const id = `E_${feature}_${pos}` as NodeId;
+    const id = tokenId(feature, pos);
     return { ...common, id, kind, layer: -1, pos, feature, label: names.text(feature), influence: share };
   }
   const index = pos - run.nPos;
   const output = outputs[index];
   return {
-    id: `${nLayers + 1}_${output.id}_${run.nPos - 1}` as NodeId,
+    id: logitId(nLayers, output.id, run.nPos - 1),
     kind: 'logit',
     layer: nLayers,
     pos: run.nPos - 1,

@@ -93,7 +93,7 @@ export async function traceInFull(
     createdAt: new Date().toISOString(),
   };
   const result: TraceResult = {
-    graph: circuitOf(attribution, nodeInfluence, kept, { promptIds: ids, text: tokenizer.text }, metadata),
+    graph: circuitOf(attribution, nodeInfluence, kept, { promptIds: ids, text: (id) => tokenizer.text(id) }, metadata),
     tokens,
     predictions: mostLikely(attribution.probabilities, nPredictions, 1).map((id) => ({
       id,

@@ -1,0 +1,27 @@
+import process from 'node:process';
+import { runGoldens } from './goldens.ts';
+import { Options } from './options.ts';
+
+const help = `Usage: prompt-circuits goldens DIR [--dump OUT]
+
+  Runs every case below DIR (folders with a case.json) and compares each with the
+  reference results beside it: a line per case with the largest deviation and
+  where it is, or the first tensor that differs. Ends with code 1 if any differs.
+
+  --dump OUT   write OUT/<case>/result.safetensors, tensors named as in
+               golden.safetensors, and OUT/<case>/interventions.safetensors
+               where the case has interventions
+`;
+
+export async function goldensCommand(args: string[]): Promise<number> {
+  const options = new Options(args, { dump: 'text' }, help);
+  if (options.flag('help')) {
+    process.stdout.write(help);
+    return 0;
+  }
+  const [folder, ...more] = options.positionals;
+  if (folder === undefined) throw options.wrong('Name a folder of reference cases.');
+  if (more.length > 0) throw options.wrong(`One folder at a time; ${JSON.stringify(more[0])} is a second.`);
+  const failed = await runGoldens(folder, options.text('dump'), (line) => void process.stdout.write(`${line}\n`));
+  return failed > 0 ? 1 : 0;
+}

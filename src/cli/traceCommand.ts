@@ -1,0 +1,202 @@
+import path from 'node:path';
+import process from 'node:process';
+import { Attributor } from '../engine/attribution/attribute.ts';
+import { traceInFull } from '../engine/attribution/trace.ts';
+import { describeModel, loadModel } from '../engine/model/loadModel.ts';
+import { loadTokenizer } from '../engine/model/tokenizer.ts';
+import { loadTranscoders } from '../engine/transcoders/load.ts';
+import { defaultAttribution, type Prompt, type Targets, type TraceRequest } from '../protocol/engine.ts';
+import { attributionTensors } from './attributionTensors.ts';
+import { Options } from './options.ts';
+import { builtInPair, version } from './product.ts';
+import { readTensors, writeTensors } from './tensorFile.ts';
+import { traceText } from './traceText.ts';
+import { writeCircuit } from './writeCircuit.ts';
+
+const help = `Usage: prompt-circuits trace (--prompt TEXT | --tokens 1,2,3) [OPTIONS]
+
+  Prints what the model predicts after the prompt, how much of it the graph
+  explains, and the strongest paths.
+
+  --model DIR            model folder (default: the built-in model)
+  --transcoders DIR      transcoder set for it
+  --prompt TEXT          the prompt; a start token is put in front when it lacks one
+  --tokens 1,2,3         the prompt as token ids
+
+  What is explained (default: the most likely next tokens)
+  --max-logits N         at most N of them (10)
+  --logit-prob P         the fewest whose probability reaches P (0.95)
+  --targets TEXT         this token; may be given several times
+  --target-ids 1,2       these token ids
+  --difference A --minus B   the logit of token A less that of token B
+  --directions FILE      each vector of a safetensors file (--direction-prob P each)
+
+  How it is computed
+  --max-features N       attribute the N most influential features, "all", or
+                         "adaptive": until what is left carries too little
+                         (built-in model: all; else adaptive)
+  --adaptive-share P     how little that is (0.02)
+  --batch N              features per batch (256)
+  --update-interval N    batches between two rankings (4)
+  --node-threshold P     share of influence the kept nodes carry (0.8)
+  --edge-threshold P     share the kept edges carry (0.98)
+
+  --out FILE             write the graph (name it *.circuit.json)
+  --raw FILE             write everything unpruned as safetensors
+  --slug NAME            the graph's name (from --out, else "trace")
+  --quiet                print no progress
+`;
+
+const optionKinds = {
+  model: 'text',
+  transcoders: 'text',
+  prompt: 'text',
+  tokens: 'text',
+  'max-logits': 'text',
+  'logit-prob': 'text',
+  targets: 'texts',
+  'target-ids': 'text',
+  difference: 'text',
+  minus: 'text',
+  directions: 'text',
+  'direction-prob': 'text',
+  'max-features': 'text',
+  'adaptive-share': 'text',
+  batch: 'text',
+  'update-interval': 'text',
+  'node-threshold': 'text',
+  'edge-threshold': 'text',
+  out: 'text',
+  raw: 'text',
+  slug: 'text',
+  quiet: 'flag',
+} as const;
+
+export async function traceCommand(args: string[]): Promise<number> {
+  const options = new Options(args, optionKinds, help);
+  if (options.flag('help')) {
+    process.stdout.write(help);
+    return 0;
+  }
+  const request = readRequest(options);
+  const say = options.flag('quiet') ? () => {} : (line: string) => void process.stderr.write(line);
+  const controller = new AbortController();
+  const cancel = () => controller.abort();
+  process.once('SIGINT', cancel);
+  try {
+    const begun = performance.now();
+    using model = await loadModel(request.pair.model, { signal: controller.signal });
+    const tokenizer = await loadTokenizer(request.pair.model);
+    using set = loadTranscoders(request.pair.transcoders!, model.dimensions);
+    using attributor = new Attributor(model, set);
+    const loaded = performance.now() - begun;
+    const parts = {
+      attributor,
+      tokenizer,
+      modelName: describeModel(request.pair.model).name,
+      device: 'cpu',
+      version: version(),
+    };
+    let shown = '';
+    const { result, attribution } = await traceInFull(request, parts, {
+      signal: controller.signal,
+      onProgress: ({ phase, done, total }) => {
+        const line = `${phase} ${Math.floor((100 * done) / Math.max(total, 1))} %`;
+        if (line !== shown && process.stderr.isTTY) say(`\r\x1b[K${line}`);
+        shown = line;
+      },
+    });
+    if (process.stderr.isTTY) say('\r\x1b[K');
+    process.stdout.write(traceText(result, loaded));
+    const out = options.text('out');
+    if (out !== null) writeCircuit(out, result.graph);
+    const raw = options.text('raw');
+    if (raw !== null) {
+      writeTensors(raw, attributionTensors(model, set, attribution, [{ suffix: '', ...request.keep }]));
+    }
+    return 0;
+  } finally {
+    process.off('SIGINT', cancel);
+  }
+}
+
+function readRequest(options: Options): TraceRequest {
+  if (options.positionals.length > 0) {
+    throw options.wrong(`${JSON.stringify(options.positionals[0])} belongs to no option; quote the prompt.`);
+  }
+  const isBuiltIn = options.text('model') === null;
+  if (isBuiltIn !== (options.text('transcoders') === null)) {
+    throw options.wrong('--model and --transcoders go together: name both, or neither for the built-in model.');
+  }
+  const pair = isBuiltIn ? builtInPair() : { model: options.text('model')!, transcoders: options.text('transcoders')! };
+  const keep = {
+    nodeThreshold: options.share('node-threshold', defaultAttribution.nodeThreshold),
+    edgeThreshold: options.share('edge-threshold', defaultAttribution.edgeThreshold),
+  };
+  return {
+    pair,
+    prompt: readPrompt(options),
+    targets: readTargets(options),
+    settings: {
+      ...keep,
+      maxLogits: options.whole('max-logits', defaultAttribution.maxLogits, 1),
+      logitProbability: options.share('logit-prob', defaultAttribution.logitProbability),
+      batchSize: options.whole('batch', defaultAttribution.batchSize, 1),
+      updateInterval: options.whole('update-interval', defaultAttribution.updateInterval, 1),
+      maxFeatureNodes: readMaxFeatures(options, isBuiltIn),
+      adaptiveShare: options.share('adaptive-share', defaultAttribution.adaptiveShare),
+    },
+    keep,
+    device: 'cpu',
+    slug: options.text('slug') ?? slugOf(options.text('out')),
+  };
+}
+
+function readPrompt(options: Options): Prompt {
+  const text = options.text('prompt');
+  const ids = options.wholes('tokens');
+  if ((text === null) === (ids === null))
+    throw options.wrong('Give the prompt with --prompt or with --tokens, one of the two.');
+  return ids === null ? { type: 'text', text: text! } : { type: 'tokens', ids };
+}
+
+function readTargets(options: Options): Targets {
+  const texts = options.texts('targets');
+  const ids = options.wholes('target-ids');
+  const a = options.text('difference');
+  const b = options.text('minus');
+  const file = options.text('directions');
+  if ([texts.length > 0, ids !== null, a !== null || b !== null, file !== null].filter(Boolean).length > 1) {
+    throw options.wrong('Choose one of --targets, --target-ids, --difference and --directions.');
+  }
+  if ((a === null) !== (b === null)) throw options.wrong('--difference A needs --minus B.');
+  if (texts.length > 0) return { type: 'texts', texts };
+  if (ids !== null) return { type: 'ids', ids };
+  if (a !== null && b !== null) return { type: 'difference', a, b };
+  if (file === null) return { type: 'top' };
+  const vectors = [...readTensors(file)];
+  const directions = vectors.flatMap(([label, { data }]) =>
+    data instanceof Float32Array
+      ? [{ label, vector: data, probability: options.share('direction-prob', 1 / vectors.length) }]
+      : [],
+  );
+  return { type: 'directions', directions };
+}
+
+function readMaxFeatures(options: Options, isBuiltIn: boolean): number | 'all' | 'adaptive' {
+  const given = options.text('max-features');
+  if (given === null) return isBuiltIn ? 'all' : 'adaptive';
+  if (given === 'all' || given === 'adaptive') return given;
+  return options.whole('max-features', 0, 0);
+}
+
+/** The file's name without its ending, in the characters that graph names may have. */
+function slugOf(file: string | null): string {
+  if (file === null) return 'trace';
+  return (
+    path
+      .basename(file)
+      .replace(/(\.circuit)?\.json$/, '')
+      .replace(/[^\w.-]+/g, '-') || 'trace'
+  );
+}
