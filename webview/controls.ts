@@ -7,7 +7,7 @@ import {
   vsCodeProgressRing,
   vsCodeTextField,
 } from '@vscode/webview-ui-toolkit';
-import { applyTo, fill, make, setAttribute } from './dom.ts';
+import { applyTo, fill, make } from './dom.ts';
 import type { IconName } from './views/icons.ts';
 import { icon } from './views/icons.ts';
 
@@ -228,7 +228,7 @@ export function popover(
   label: string,
   content: HTMLElement,
 ): { element: HTMLElement; trigger: HTMLButtonElement } {
-  const trigger = iconButton(name, label, () => toggle(content.hidden));
+  const trigger = iconButton(name, label, () => toggle(content.hidden === true));
   content.classList.add('popover');
   content.hidden = true;
   content.setAttribute('role', 'group');

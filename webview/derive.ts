@@ -64,9 +64,16 @@ export function createDeriver(): (state: ViewState) => Derived | null {
     if (!index) return null;
     const threshold = view.pruningThreshold ?? Math.min(1, Math.max(0, index.graph.metadata.nodeThreshold));
     const pinned = kept.pinned([index, view.pinned, view.supernodes], () => pinnedNodes(index, view));
-    const usual = kept.usual([index, threshold, filters, frequencies, pinned], () =>
-      visibleGraph(index, threshold, filters, frequencies, pinned),
+    // Groups are proposed from the picture as it opens, so that they and their colours rest while the slider moves.
+    const atStart = kept.atStart([index], () =>
+      visibleGraph(index, index.graph.metadata.nodeThreshold, noFilters, new Map(), new Set()),
     );
+    const isAtStart = threshold === index.graph.metadata.nodeThreshold && filters === noFilters && pinned.size === 0;
+    const usual = isAtStart
+      ? atStart
+      : kept.usual([index, threshold, filters, frequencies, pinned], () =>
+          visibleGraph(index, threshold, filters, frequencies, pinned),
+        );
     const hiddenSelection = selected !== null && usual.isVisible[selected] === 0 ? selected : null;
     const visible =
       hiddenSelection === null
@@ -81,10 +88,6 @@ export function createDeriver(): (state: ViewState) => Derived | null {
     const { width, height } = state.area;
     const grid = kept.grid([index, visible, width, height], () =>
       gridLayout(index, visible, { width: Math.max(1, width - gutter), height: Math.max(1, height) }),
-    );
-    // Groups are proposed from the picture as it opens, so that they and their colours rest while the slider moves.
-    const atStart = kept.atStart([index], () =>
-      visibleGraph(index, index.graph.metadata.nodeThreshold, noFilters, new Map(), new Set()),
     );
     const all = kept.proposals([index, atStart, view.supernodes, labelOf, cards], () => {
       const taken = new Set(supernodeMembers(index, view).flatMap(({ members }) => members));

@@ -1,5 +1,6 @@
 import type { GraphView, Supernode } from '../src/graph/circuitGraph.ts';
 import type { ToPanel } from '../src/protocol/panel.ts';
+import type { Derived } from './derive.ts';
 import type { Filters } from './filters.ts';
 import { indexGraph } from './graphIndex.ts';
 import { noSteering } from './steeringState.ts';
@@ -148,6 +149,27 @@ export function group(nodes: readonly number[], label: string): Update {
   };
 }
 
+/**
+ * Starts a subgraph from the summary: its groups as supernodes, its single features, the tokens that matter most and the
+ * explained output.
+ */
+export function pinGroups({ index, story }: Pick<Derived, 'index' | 'story'>): Update {
+  const single = story.groups.filter(({ members }) => members.length === 1).flatMap(({ members }) => members);
+  const tokens = Array.from(index.graph.nodes.keys())
+    .filter((node) => index.graph.nodes[node].kind === 'token' && index.influence[node] > 0.05)
+    .sort((a, b) => index.influence[b] - index.influence[a])
+    .slice(0, 4);
+  const target = index.graph.nodes.findIndex(({ kind, isTarget }) => kind === 'logit' && isTarget);
+  const pins = [...single, ...tokens, ...(target < 0 ? [] : [target])];
+  return (state) => {
+    let next = state;
+    for (const { type, members, name } of story.groups) if (type === 'proposed') next = group(members, name)(next);
+    const loose = pins.filter((node) => !next.view.pinned.includes(index.graph.nodes[node].id));
+    return loose.length > 0 ? togglePin(loose)(next) : next;
+  };
+}
+
+/** Takes a supernode apart; its members stay pinned. */
 export function ungroup(supernode: number): Update {
   return withView((view) => ({ ...view, supernodes: view.supernodes.filter((_, position) => position !== supernode) }));
 }

@@ -48,7 +48,9 @@ export function radiusOf(index: GraphIndex, node: number, camera: Camera): numbe
 /** The camera that shows the grid at its own size, or the whole width when asked to fit. */
 export function fittedCamera(grid: Grid, size: { width: number; height: number }, isWhole = false): Camera {
   const width = Math.max(1, size.width - gutter);
-  const scaleX = isWhole ? Math.min(1, width / grid.width) : 1;
+  // A little too wide is squeezed; much too wide scrolls.
+  const wanted = Math.min(1, width / grid.width);
+  const scaleX = isWhole || wanted > 0.6 ? wanted : 1;
   const scaleY = Math.min(1, size.height / grid.height);
   // A grid lower than the area hangs in its middle; a wider one starts at its right end, where the answer is.
   const y = -Math.max(0, (size.height - grid.height * scaleY) / 2) / scaleY;
@@ -61,6 +63,7 @@ export function paintScene(surface: Surface, scene: Scene): void {
   paintRestEdges(surface, scene);
   paintNodes(surface, scene, scene.visible.nodes, scene.dimmed);
   paintLabels(surface, scene);
+  paintLayerNames(surface, scene);
 }
 
 /** The edges of the chosen node over the picture, its neighbours redrawn on top. */
@@ -103,10 +106,9 @@ export function paintTokenAxis(surface: Surface, scene: Scene, top: number): voi
 }
 
 function paintGrid(surface: Surface, scene: Scene): void {
-  const { grid, palette, size, camera } = scene;
+  const { grid, palette, size } = scene;
   const rows = grid.nLayers + 2;
-  const rowHeight = grid.rowHeight * camera.scaleY;
-  const every = Math.max(1, Math.ceil(13 / rowHeight));
+  const every = layerStep(scene);
   surface.setOpacity(palette.isHighContrast ? 0.6 : 0.55);
   for (let pos = 1; pos < grid.columns.length - 1; pos++) {
     const x = screenX(scene, grid.columns[pos]);
@@ -120,13 +122,35 @@ function paintGrid(surface: Surface, scene: Scene): void {
     if (isEnd || (row - 1) % every === 0) {
       surface.setOpacity(palette.isHighContrast ? 0.6 : 0.4);
       surface.line(gutter, y, size.width, y, { color: palette.line, width: 0.75 });
-      surface.setOpacity(1);
-      const text = row === 0 ? 'tokens' : row === rows - 1 ? 'output' : `L${row - 1}`;
-      const style = { color: palette.muted, size: palette.fontSize - 2.5, family: palette.fontFamily } as const;
-      surface.text(text, gutter - 8, y, { ...style, align: 'right' });
     }
   }
   surface.setOpacity(1);
+}
+
+/** The names of the layers, on a strip that covers what was moved out to the left. */
+function paintLayerNames(surface: Surface, scene: Scene): void {
+  const { grid, palette, size } = scene;
+  const rows = grid.nLayers + 2;
+  const every = layerStep(scene);
+  surface.box(0, 0, gutter - 4, size.height, 0, palette.background, null);
+  for (let row = 0; row < rows; row++) {
+    const y = screenY(scene, (rows - 1 - row + 0.5) * grid.rowHeight);
+    const isEnd = row === 0 || row === rows - 1;
+    if (y < 0 || y > size.height || (!isEnd && (row - 1) % every !== 0)) continue;
+    const text = row === 0 ? 'tokens' : row === rows - 1 ? 'output' : `L${row - 1}`;
+    const textSize = palette.fontSize - 2.5;
+    surface.text(text, gutter - 8, y, {
+      color: palette.muted,
+      size: textSize,
+      family: palette.fontFamily,
+      align: 'right',
+    });
+  }
+}
+
+/** Only every n-th layer is named where rows are lower than a line of text. */
+function layerStep({ grid, camera }: Scene): number {
+  return Math.max(1, Math.ceil(13 / (grid.rowHeight * camera.scaleY)));
 }
 
 function paintRestEdges(surface: Surface, scene: Scene): void {

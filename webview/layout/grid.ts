@@ -16,7 +16,7 @@ export type Grid = {
 
 const slot = 15;
 const sidePadding = 14;
-const minColumn = 40;
+const minColumn = 34;
 const minRow = 15;
 const maxRow = 84;
 

@@ -3,7 +3,9 @@ import { iconButton } from '../controls.ts';
 import type { Derived } from '../derive.ts';
 import { make } from '../dom.ts';
 import type { Palette } from '../drawing/palette.ts';
+import { createTextMeasure } from '../drawing/textMeasure.ts';
 import type { Host } from '../host.ts';
+import { createLayouter } from '../layout/elk.ts';
 import type { ViewState } from '../store.ts';
 import { announce, setCamera, setPanels, stepBack } from '../updates.ts';
 import { describeNode } from '../words.ts';
@@ -14,6 +16,7 @@ import { createMessages } from './messages.ts';
 import { createNodeDetails } from './nodeDetails.ts';
 import { createSplitter } from './splitter.ts';
 import { createStoryView } from './storyView.ts';
+import { createSubgraphView } from './subgraphView.ts';
 import { createTokenAxis } from './tokenAxis.ts';
 import { createToolbar } from './toolbar.ts';
 import { createTooltip } from './tooltip.ts';
@@ -28,7 +31,7 @@ export type Page = View & {
 };
 
 /** Puts the views together on the page; they know nothing of each other. */
-export function createPage(intents: Intents, activity: Activity, _host: Host, palette: Palette): Page {
+export function createPage(intents: Intents, activity: Activity, host: Host, palette: Palette): Page {
   const graph = createGraphView(intents, activity, palette);
   const axis = createTokenAxis(intents);
   const toolbar = createToolbar(intents, () =>
@@ -52,11 +55,22 @@ export function createPage(intents: Intents, activity: Activity, _host: Host, pa
     const middle = { x: scene.size.width / 2, y: scene.size.height / 2 };
     intents.apply(setCamera(zoomed(scene, factor, middle)));
   };
+  const subgraph = createSubgraphView(
+    intents,
+    activity,
+    createLayouter(host.elkWorker),
+    createTextMeasure(palette.fontFamily, palette.fontSize),
+  );
+  const below = createSplitter('horizontal', 'Height of the subgraph', { min: 110, max: 560 }, (subgraphHeight) =>
+    intents.apply(setPanels({ subgraphHeight })),
+  );
   const stage = make(
     'div',
     { class: 'stage' },
     make('div', { class: 'graph-frame' }, graph.element, zoom, legend.element),
     axis.element,
+    below.element,
+    subgraph.element,
   );
   const side = make('aside', { class: 'side', attributes: { 'aria-label': 'Node' } }, details.element);
   const splitter = createSplitter('vertical', 'Width of the node panel', { min: 220, max: 720 }, (sideWidth) =>
@@ -73,7 +87,7 @@ export function createPage(intents: Intents, activity: Activity, _host: Host, pa
     tooltip.element,
     live,
   );
-  const views: readonly View[] = [story, toolbar, graph, axis, details, legend, messages, tooltip];
+  const views: readonly View[] = [story, toolbar, subgraph, graph, axis, details, legend, messages, tooltip];
   const isNewPanels = changeOf();
   const isNewAnnouncement = changeOf();
 
@@ -96,6 +110,9 @@ export function createPage(intents: Intents, activity: Activity, _host: Host, pa
       if (isNewPanels(state.panels, derived === null)) {
         side.hidden = splitter.element.hidden = !state.panels.isSideOpen || !derived;
         element.style.setProperty('--side-width', `${state.panels.sideWidth}px`);
+        element.style.setProperty('--subgraph-height', `${state.panels.subgraphHeight}px`);
+        below.element.hidden = !state.panels.isSubgraphOpen;
+        below.set(state.panels.subgraphHeight);
         splitter.set(state.panels.sideWidth);
         stage.hidden = !derived;
       }

@@ -44,7 +44,7 @@ function promptTokens(state: ViewState, derived: Derived | null, intents: Intent
     const share = shares?.[position] ?? 0;
     const isChosen = positions?.includes(position) ?? false;
     return make('button', {
-      class: `token${isChosen ? ' chosen' : ''}${positions && !isChosen ? ' left-out' : ''}`,
+      class: `prompt-token${isChosen ? ' chosen' : ''}${positions && !isChosen ? ' left-out' : ''}`,
       text: showToken(token),
       title: shares
         ? `Token ${position}: ${percent(share)} of the answer starts here. Click to show only this column.`
