@@ -1,6 +1,6 @@
-import process from 'node:process';
 import { runGoldens } from './goldens.ts';
 import { Options } from './options.ts';
+import type { Terminal } from './terminal.ts';
 
 const help = `Usage: prompt-circuits goldens DIR [--dump OUT]
 
@@ -13,15 +13,15 @@ const help = `Usage: prompt-circuits goldens DIR [--dump OUT]
                where the case has interventions
 `;
 
-export async function goldensCommand(args: string[]): Promise<number> {
+export async function goldensCommand(args: readonly string[], terminal: Terminal): Promise<number> {
   const options = new Options(args, { dump: 'text' }, help);
   if (options.flag('help')) {
-    process.stdout.write(help);
+    terminal.out(help);
     return 0;
   }
   const [folder, ...more] = options.positionals;
   if (folder === undefined) throw options.wrong('Name a folder of reference cases.');
   if (more.length > 0) throw options.wrong(`One folder at a time; ${JSON.stringify(more[0])} is a second.`);
-  const failed = await runGoldens(folder, options.text('dump'), (line) => void process.stdout.write(`${line}\n`));
+  const failed = await runGoldens(folder, options.text('dump'), (line) => terminal.out(`${line}\n`));
   return failed > 0 ? 1 : 0;
 }

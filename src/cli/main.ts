@@ -1,6 +1,8 @@
+#!/usr/bin/env node
 import process from 'node:process';
 import { isAbort, UserError } from '../protocol/errors.ts';
 import { UsageError } from './options.ts';
+import { processTerminal, type Terminal } from './terminal.ts';
 
 const help = `Usage: prompt-circuits COMMAND [OPTIONS]
 
@@ -12,53 +14,55 @@ const help = `Usage: prompt-circuits COMMAND [OPTIONS]
   --version   print the version
 `;
 
+type Command = (args: readonly string[], terminal: Terminal) => Promise<number>;
+
 /** Each command is loaded when it is called: help and mistakes answer at once. */
-const commands: Readonly<Record<string, () => Promise<(args: string[]) => Promise<number>>>> = {
+const commands: Readonly<Record<string, () => Promise<Command>>> = {
   trace: async () => (await import('./traceCommand.ts')).traceCommand,
   goldens: async () => (await import('./goldensCommand.ts')).goldensCommand,
   bench: async () => (await import('./benchCommand.ts')).benchCommand,
 };
 
 /** @returns the exit code: 0 done, 1 failed, 2 called wrongly, 130 cancelled */
-export async function runCommandLine(args: readonly string[]): Promise<number> {
+export async function runCommandLine(args: readonly string[], terminal: Terminal): Promise<number> {
   const [name, ...rest] = args;
   if (name === undefined || name === '--help' || name === '-h' || name === 'help') {
-    process.stdout.write(help);
+    terminal.out(help);
     return name === undefined ? 2 : 0;
   }
   try {
     if (name === '--version') {
-      process.stdout.write(`${(await import('./product.ts')).version()}\n`);
+      terminal.out(`${(await import('./product.ts')).version()}\n`);
       return 0;
     }
     if (!Object.hasOwn(commands, name)) throw new UsageError(`There is no command ${JSON.stringify(name)}.`, help);
     const command = await commands[name]();
-    return await command(rest);
+    return await command(rest, terminal);
   } catch (error) {
-    return report(error);
+    return report(error, terminal);
   }
 }
 
-function report(error: unknown): number {
+function report(error: unknown, terminal: Terminal): number {
   if (error instanceof UsageError) {
-    process.stderr.write(`${error.message}\n\n${error.help}`);
+    terminal.err(`${error.message}\n\n${error.help}`);
     return 2;
   }
   if (error instanceof UserError) {
-    process.stderr.write(`${error.message}\n${error.remedy}\n`);
+    terminal.err(`${error.message}\n${error.remedy}\n`);
     return 1;
   }
   if (isAbort(error)) {
-    process.stderr.write('Cancelled.\n');
+    terminal.err('Cancelled.\n');
     return 130;
   }
-  process.stderr.write(`Something went wrong.\n${error instanceof Error ? error.stack : String(error)}\n`);
+  terminal.err(`Something went wrong.\n${error instanceof Error ? error.stack : String(error)}\n`);
   return 1;
 }
 
 /** A test that calls `runCommandLine` imports this file; the program runs it. */
 if (process.argv[1] !== undefined && /(?:cli\.cjs|cli[/\\]main\.ts|prompt-circuits)$/.test(process.argv[1])) {
-  void runCommandLine(process.argv.slice(2)).then((code) => {
+  void runCommandLine(process.argv.slice(2), processTerminal).then((code) => {
     process.exitCode = code;
   });
 }

@@ -10,6 +10,7 @@ import { attributionTensors } from './attributionTensors.ts';
 import { Options } from './options.ts';
 import { builtInPair, version } from './product.ts';
 import { readTensors, writeTensors } from './tensorFile.ts';
+import type { Terminal } from './terminal.ts';
 import { traceText } from './traceText.ts';
 import { writeCircuit } from './writeCircuit.ts';
 
@@ -72,14 +73,14 @@ const optionKinds = {
   quiet: 'flag',
 } as const;
 
-export async function traceCommand(args: string[]): Promise<number> {
+export async function traceCommand(args: readonly string[], terminal: Terminal): Promise<number> {
   const options = new Options(args, optionKinds, help);
   if (options.flag('help')) {
-    process.stdout.write(help);
+    terminal.out(help);
     return 0;
   }
   const request = readRequest(options);
-  const say = options.flag('quiet') ? () => {} : (line: string) => void process.stderr.write(line);
+  const say = options.flag('quiet') ? () => {} : terminal.err;
   const controller = new AbortController();
   const cancel = () => controller.abort();
   process.once('SIGINT', cancel);
@@ -102,12 +103,12 @@ export async function traceCommand(args: string[]): Promise<number> {
       signal: controller.signal,
       onProgress: ({ phase, done, total }) => {
         const line = `${phase} ${Math.floor((100 * done) / Math.max(total, 1))} %`;
-        if (line !== shown && process.stderr.isTTY) say(`\r\x1b[K${line}`);
+        if (line !== shown && terminal.isInteractive) say(`\r\x1b[K${line}`);
         shown = line;
       },
     });
-    if (process.stderr.isTTY) say('\r\x1b[K');
-    process.stdout.write(traceText(result, loaded));
+    if (terminal.isInteractive) say('\r\x1b[K');
+    terminal.out(traceText(result, loaded));
     const out = options.text('out');
     if (out !== null) writeCircuit(out, result.graph);
     const raw = options.text('raw');

@@ -20,9 +20,13 @@ export function goldenJson(name: string, file: 'case.json' | 'golden.json'): Rec
   return JSON.parse(readFileSync(join(goldensFolder, name, file), 'utf8'));
 }
 
-/** Reads a small, trusted safetensors file whole: a reader of its own, so that it can judge the engine's. */
 export function goldenTensors(name: string, file = 'golden.safetensors'): Map<string, GoldenTensor> {
-  const bytes = readFileSync(join(goldensFolder, name, file));
+  return tensorsIn(join(goldensFolder, name, file));
+}
+
+/** Reads a small, trusted safetensors file whole: a reader of its own, so that it can judge the engine's. */
+export function tensorsIn(file: string): Map<string, GoldenTensor> {
+  const bytes = readFileSync(file);
   const headerLength = Number(bytes.readBigUInt64LE(0));
   const header: Record<string, { dtype: string; shape: number[]; data_offsets: [number, number] }> = JSON.parse(
     bytes.toString('utf8', 8, 8 + headerLength),
