@@ -25,6 +25,7 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
   const log = createLog();
   const engine = new EngineProcess({
     modulePath: path.join(extensionPath, 'dist', 'engine.cjs'),
+    version: context.extension.packageJSON.version,
     log: (level, line) => log[level](line),
   });
   const store = new TraceStore(path.join((context.storageUri ?? context.globalStorageUri).fsPath, 'traces'));

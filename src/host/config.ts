@@ -68,6 +68,34 @@ export function readConfig(extensionPath: string): Config {
   };
 }
 
+/** What decides how the hub is reached, beside the environment (`remote/environment.ts`). */
+export type HubSettings = {
+  readonly isOffline: boolean;
+  /** False: the user turned VS Code's proxy support off, and the environment's proxies are used as they are. */
+  readonly hasEditorProxy: boolean;
+};
+
+export function readHubSettings(): HubSettings {
+  return {
+    isOffline: vscode.workspace.getConfiguration('promptCircuits').get('offline', false),
+    hasEditorProxy: vscode.workspace.getConfiguration('http').get<string>('proxySupport', 'override') !== 'off',
+  };
+}
+
+/** Makes a pair the one that prompts are traced on: in the workspace where it sets one, else for the user. */
+export async function writePair(pair: ModelPair | 'built-in'): Promise<void> {
+  const settings = vscode.workspace.getConfiguration('promptCircuits');
+  const values =
+    pair === 'built-in'
+      ? { model: undefined, transcoders: undefined }
+      : { model: pair.model, transcoders: pair.transcoders ?? undefined };
+  for (const [name, value] of Object.entries(values)) {
+    const isOfWorkspace = settings.inspect(name)?.workspaceValue !== undefined;
+    const { Workspace, Global } = vscode.ConfigurationTarget;
+    await settings.update(name, value, isOfWorkspace ? Workspace : Global);
+  }
+}
+
 /**
  * The model that a graph file was made with, where this machine knows it: the chosen one or that of an earlier trace
  * with the same transcoder set. Null otherwise: nothing is guessed from names alone.

@@ -10,6 +10,8 @@ export type EngineState = 'stopped' | 'running';
 export type EngineProcessOptions = {
   /** The engine's entry: a bundled module, or its source in tests. */
   readonly modulePath: string;
+  /** The product's version. */
+  readonly version: string;
   /** Receives the engine's own lines and what happens to its process. */
   readonly log: (level: 'debug' | 'info' | 'warn' | 'error', line: string) => void;
   /** Milliseconds that a cancel may stay unanswered before the process is killed. */
@@ -58,7 +60,7 @@ export class EngineProcess {
   start(): Client<EngineCalls> {
     if (this.#isDisposed) throw new Error('The extension is shutting down.');
     if (this.#running !== null) return this.#running.client;
-    const child = fork(this.#options.modulePath, [], {
+    const child = fork(this.#options.modulePath, [this.#options.version], {
       serialization: 'advanced',
       execArgv: [],
       env: { ...process.env, ELECTRON_RUN_AS_NODE: '1' },

@@ -134,7 +134,7 @@ function decoded(source: string, literal: StringLiteral): { content: PlacedText;
     const from = content.places.indexOf(placed.places[start]);
     return { name, start: from, end: from + end - start };
   });
-  return { content, expressions: moved.filter((expression) => expression.start >= 0) };
+  return { content, expressions: moved.filter(({ start, end }) => start >= 0 && end <= content.text.length) };
 }
 
 function order(a: number, b: number): [number, number] {
@@ -164,7 +164,8 @@ function paragraph(text: string, offset: number): FoundPrompt | null {
 }
 
 function lineStart(text: string, offset: number): number {
-  return text.lastIndexOf('\n', offset - 1) + 1;
+  // lastIndexOf takes a negative start for 0.
+  return offset <= 0 ? 0 : text.lastIndexOf('\n', offset - 1) + 1;
 }
 
 function lineAt(text: string, start: number): string {

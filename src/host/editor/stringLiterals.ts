@@ -202,12 +202,14 @@ function unescapeAt(source: string, i: number, { language, contentEnd }: StringL
   return language === 'python' && !'\\\'"'.includes(c) ? [`\\${c}`, 2] : [c, 2];
 }
 
-/** The end of the braced expression that opens at `open`, behind its closing brace. */
+/** The end of the braced expression that opens at `open`, behind its closing brace; braces in its strings do not count. */
 function bracesEnd(source: string, open: number, limit: number): number {
   let depth = 0;
   for (let i = open; i < limit; i++) {
-    if (source[i] === '{') depth++;
-    else if (source[i] === '}' && --depth === 0) return i + 1;
+    const c = source[i];
+    if (c === '{') depth++;
+    else if (c === '}' && --depth === 0) return i + 1;
+    else if (c === '"' || c === "'") i = Math.min(limit, closing(source, i + 1, c, true));
   }
   return limit;
 }

@@ -1,0 +1,28 @@
+import process from 'node:process';
+import { type EngineCalls, engineProtocolVersion } from '../protocol/engine.ts';
+import { type Port, serve } from '../protocol/rpc.ts';
+import { createCalls } from './calls.ts';
+
+/**
+ * The engine process: answers the calls of the extension host over the channel it was forked with, and ends when
+ * the channel closes. Its one argument is the product's version. Lines on stderr, `[level] text`, go to the extension's log.
+ */
+function main(version: string): void {
+  if (process.send === undefined) {
+    process.stderr.write('[error] The engine is started by the extension; for a terminal there is prompt-circuits.\n');
+    process.exitCode = 2;
+    return;
+  }
+  const port: Port = {
+    send: (message) => void process.send?.(message),
+    onMessage: (listener) => void process.on('message', listener),
+  };
+  process.on('disconnect', () => process.exit(0));
+  serve<EngineCalls>(
+    port,
+    engineProtocolVersion,
+    createCalls({ version, log: (level, text) => void process.stderr.write(`[${level}] ${text}\n`) }),
+  );
+}
+
+main(process.argv[2] ?? 'unknown');
