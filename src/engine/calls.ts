@@ -1,12 +1,13 @@
 import fs from 'node:fs';
 import process from 'node:process';
 import { readGraphBytes } from '../graph/readGraph.ts';
-import type { EngineCalls, EngineStatus } from '../protocol/engine.ts';
+import type { EngineCalls, EngineStatus, ModelPair } from '../protocol/engine.ts';
 import { UserError } from '../protocol/errors.ts';
 import type { Handlers } from '../protocol/rpc.ts';
 import { trace } from './attribution/trace.ts';
 import { LoadedPair } from './loaded.ts';
 import { describeModel } from './model/loadModel.ts';
+import { SetFeatures } from './setFeatures.ts';
 import { describeTranscoders } from './transcoders/load.ts';
 
 export type CallsOptions = {
@@ -17,43 +18,50 @@ export type CallsOptions = {
 
 /** The functions behind the engine's calls, around one loaded pair. */
 export function createCalls({ version, log }: CallsOptions): Handlers<EngineCalls> {
-  const pair = new LoadedPair((line) => log('info', line));
+  const loadedPair = new LoadedPair((line) => log('info', line));
+  let known: SetFeatures | null = null;
+  const features = ({ transcoders }: ModelPair): SetFeatures => {
+    if (transcoders === null) throw noTranscoders();
+    if (known?.folder !== transcoders) known = new SetFeatures(transcoders);
+    return known;
+  };
   return {
-    status: async () => statusOf(version, pair),
+    status: async () => statusOf(version, loadedPair),
     inspectModel: async ({ folder }) => describeModel(folder),
     inspectTranscoders: async ({ folder }) => describeTranscoders(folder),
-    tokenize: async ({ pair: { model }, prompt }) => (await pair.tokenizer(model)).tokenize(prompt),
+    tokenize: async ({ pair: { model }, prompt }) => (await loadedPair.tokenizer(model)).tokenize(prompt),
     trace: async (request, context) => {
       const started = performance.now();
-      return pair.use(
+      return loadedPair.use(
         request.pair,
         request.device,
         async ({ attributor, tokenizer, description, device }) => {
           const loading = performance.now() - started;
-          if (attributor === null) {
-            throw new UserError('transcoders.none', 'A trace needs a transcoder set.', 'Choose one for this model.');
-          }
+          if (attributor === null) throw noTranscoders();
           const parts = { attributor, tokenizer, modelName: description.name, device, version };
           const result = await trace(request, parts, context);
           const load = { phase: 'load model', milliseconds: loading } as const;
-          return { ...result, phases: [load, ...result.phases] };
+          const graph = features(request.pair).withLabels(result.graph);
+          return { ...result, graph, phases: [load, ...result.phases] };
         },
         context,
       );
     },
-    featureCard: async () => {
-      throw new UserError('features.none', 'This set has no feature examples.', 'Choose a set with a features folder.');
-    },
-    featureLabels: async () => [],
+    featureCard: async ({ pair, layer, feature }) => features(pair).card(layer, feature),
+    featureLabels: async ({ pair }) => features(pair).labels(),
     readGraph: async ({ bytes }) => readGraphBytes(bytes),
     intervene: async () => {
       throw new UserError('intervention.none', 'Interventions are not there yet.', 'Wait for the next version.');
     },
     unload: async () => {
-      await pair.unload();
+      await loadedPair.unload();
       return null;
     },
   };
+}
+
+function noTranscoders(): UserError {
+  return new UserError('transcoders.none', 'This model has no transcoder set.', 'Choose a transcoder set for it.');
 }
 
 function statusOf(version: string, { current }: LoadedPair): EngineStatus {

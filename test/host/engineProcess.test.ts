@@ -161,3 +161,19 @@ test('a prompt of one token is traced', async () => {
   const { tokens } = await engine.call('trace', request({ type: 'text', text: 'Texas' }));
   assert.ok(tokens.length >= 1);
 });
+
+test("a feature's card brings its examples, its label and what it was made from, and the graph carries the label", async () => {
+  const { graph } = await engine.call('trace', request(dallas));
+  const node = graph.nodes.find((candidate) => candidate.kind === 'feature' && candidate.label !== '');
+  assert.ok(node !== undefined && node.feature !== null);
+  const card = await engine.call('featureCard', { pair: builtIn, layer: node.layer, feature: node.feature });
+  assert.equal(card.label, node.label);
+  assert.match(card.labelSource, /example/);
+  const examples = card.quantiles.flatMap((quantile) => quantile.examples);
+  assert.ok(examples.length > 0);
+  assert.ok(examples.every(({ tokens, activations }) => tokens.length === activations.length));
+  assert.ok(card.topLogits.length > 0 && card.bottomLogits.length > 0);
+  const labels = await engine.call('featureLabels', { pair: builtIn });
+  const same = labels.find(({ layer, feature }) => layer === node.layer && feature === node.feature);
+  assert.equal(same?.label, node.label);
+});
