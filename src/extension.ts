@@ -1,13 +1,26 @@
 import path from 'node:path';
 import * as vscode from 'vscode';
+import { chooseModel } from './host/commands/chooseModel.ts';
 import { groupFeaturesBy, openCard, renameFeature, searchFeatures, togglePin } from './host/commands/features.ts';
 import { ablateFeature } from './host/commands/intervene.ts';
+import {
+  applyModel,
+  cancelDownload,
+  deleteModel,
+  downloadModel,
+  forgetModel,
+  pauseDownload,
+  resumeDownload,
+  revealModel,
+  setHubToken,
+} from './host/commands/manageModels.ts';
 import { deleteTrace, openGraph, pickTrace, renameTrace, saveTraceAs } from './host/commands/manageTraces.ts';
 import { traceAgain, tracePrompt } from './host/commands/trace.ts';
 import { pairForGraph } from './host/config.ts';
 import { TokenDecorations } from './host/editor/tokenDecorations.ts';
 import { EngineProcess } from './host/engineProcess.ts';
 import { createLog } from './host/log.ts';
+import { ModelLibrary } from './host/modelLibrary.ts';
 import { CircuitEditor } from './host/panel/circuitEditor.ts';
 import { GraphPanels } from './host/panel/graphPanels.ts';
 import { Jobs } from './host/runJob.ts';
@@ -16,6 +29,7 @@ import type { TraceRecord } from './host/traceRecord.ts';
 import { TraceStore } from './host/traceStore.ts';
 import { Traces } from './host/traces.ts';
 import { type FeatureRow, FeaturesView } from './host/views/featuresView.ts';
+import { type ModelRow, ModelsView } from './host/views/modelsView.ts';
 import { StatusBar } from './host/views/statusBar.ts';
 import { TracesView } from './host/views/tracesView.ts';
 
@@ -38,6 +52,8 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
   const circuitEditor = new CircuitEditor(pageServices, (graph) => pairForGraph(extensionPath, graph, traces.records));
   const features = new FeaturesView(traces, context.workspaceState);
   const memory = context.workspaceState;
+  const library = new ModelLibrary({ engine, log, secrets: context.secrets, memory: context.globalState });
+  const models = { library };
   const traceServices = { extensionPath, engine, traces, panels, jobs, log, memory };
 
   /** Every command of the manifest; a test holds the two lists equal. */
@@ -63,6 +79,18 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
     'promptCircuits.renameFeature': (row?: FeatureRow) => renameFeature(traces, row),
     'promptCircuits.ablateFeature': (row?: FeatureRow) => ablateFeature(engine, traces, jobs, row),
     'promptCircuits.openCard': (row?: FeatureRow) => openCard(traces, panels, row),
+    'promptCircuits.chooseModel': () => chooseModel(models),
+    'promptCircuits.applyModel': (row?: ModelRow) => applyModel(models, row),
+    'promptCircuits.downloadModel': (row?: ModelRow) => downloadModel(models, row),
+    'promptCircuits.pauseDownload': (row?: ModelRow) => pauseDownload(models, row),
+    'promptCircuits.resumeDownload': (row?: ModelRow) => resumeDownload(models, row),
+    'promptCircuits.cancelDownload': (row?: ModelRow) => cancelDownload(models, row),
+    'promptCircuits.deleteModel': (row?: ModelRow) => deleteModel(models, row),
+    'promptCircuits.forgetModel': (row?: ModelRow) => forgetModel(models, row),
+    'promptCircuits.unloadModel': () => library.unload(),
+    'promptCircuits.revealModel': (row?: ModelRow) => revealModel(row),
+    'promptCircuits.setHubToken': () => setHubToken(models),
+    'promptCircuits.refreshModels': () => library.refresh(),
     'promptCircuits.showLog': () => log.show(),
   };
   for (const [id, run] of Object.entries(commands)) {
@@ -78,6 +106,8 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
   context.subscriptions.push(
     ...[log, engine, traces, jobs, panels, circuitEditor, features],
     new TracesView(traces),
+    library,
+    new ModelsView(extensionPath, library, jobs),
     new StatusBar(extensionPath, engine, jobs, traces),
     new TokenDecorations(traces),
     { dispose: () => void traces.flush() },

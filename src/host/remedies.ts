@@ -11,11 +11,17 @@ const openSettings = (setting: string): RemedyAction => ({
   arguments: [setting],
 });
 
+const setHubToken: RemedyAction = { title: 'Set Access Token', command: 'promptCircuits.setHubToken' };
+
 const byCode: readonly (readonly [prefix: string, action: RemedyAction])[] = [
   ['engine.version', { title: 'Reload Window', command: 'workbench.action.reloadWindow' }],
   ['engine.', { title: 'Restart', command: 'promptCircuits.restartEngine' }],
   ['settings.', openSettings('promptCircuits.')],
   ['device.', openSettings('promptCircuits.device')],
+  ['hub.unauthorized', setHubToken],
+  ['hub.gated', setHubToken],
+  ['hub.forbidden', setHubToken],
+  ['hub.offline', openSettings('promptCircuits.offline')],
   ['model.', { title: 'Choose Model', command: 'promptCircuits.chooseModel' }],
   ['transcoders.', { title: 'Choose Model', command: 'promptCircuits.chooseModel' }],
   ['weights.', { title: 'Choose Model', command: 'promptCircuits.chooseModel' }],

@@ -1,8 +1,10 @@
 import { once } from 'node:events';
-import http from 'node:http';
-import https from 'node:https';
 import type { Socket } from 'node:net';
 import tls from 'node:tls';
+// biome-ignore lint/style/useNodejsImportProtocol: VS Code gives its proxy and certificates to these very names only
+import http from 'http';
+// biome-ignore lint/style/useNodejsImportProtocol: as above
+import https from 'https';
 import { UserError } from '../../protocol/errors.ts';
 import type { ProxyRules } from './proxy.ts';
 import { proxyFor } from './proxy.ts';
@@ -27,8 +29,7 @@ export type HttpClient = (address: URL, request: HttpRequest) => Promise<HttpRes
 const idleMilliseconds = 30_000;
 
 /**
- * Node's own http and https, because VS Code gives these its proxy and certificate settings; `fetch` on Node 20 knows
- * no proxy at all.
+ * Node's own http and https rather than `fetch`, which on Node 20 knows no proxy outside VS Code.
  * @param rules proxies of the environment; inside VS Code `noProxy`, since it resolves them itself
  */
 export function createHttpClient(rules: ProxyRules): HttpClient {
