@@ -1,6 +1,7 @@
 import type { Host } from './host.ts';
+import { interventionsOf } from './steeringState.ts';
 import type { Store, ViewState } from './store.ts';
-import { cardRequested } from './updates.ts';
+import { cardRequested, setSteering } from './updates.ts';
 import { featureKey } from './visible.ts';
 
 /** Tells the extension what the reader did, and asks it for what the page lacks. */
@@ -14,8 +15,9 @@ export function keepHostInformed(store: Store, host: Host): void {
     if (state.hovered !== previous.hovered) host.post({ type: 'hoverNode', node: idOf(state, state.hovered) });
     // Choosing a node alone is not a change worth keeping: it must not make the file look edited.
     if (isSameTrace && isEdited(state, previous)) host.post({ type: 'viewChanged', view: state.view });
-    if (state.panels !== previous.panels || state.isTourDone !== previous.isTourDone) {
-      host.remember({ panels: state.panels, isTourDone: state.isTourDone });
+    if (state.steering.isWanted && !state.steering.isRunning) runEdits(state, store, host);
+    if (!isSameTrace || state.panels !== previous.panels || state.isTourDone !== previous.isTourDone) {
+      host.remember({ panels: state.panels, isTourDone: state.isTourDone, traceId: state.trace?.id ?? null });
     }
   });
 }
@@ -31,6 +33,11 @@ function askForCard(state: ViewState, store: Store, host: Host): void {
   if (kind !== 'feature' || feature === null || cards.has(featureKey(layer, feature))) return;
   store.apply(cardRequested(layer, feature));
   host.post({ type: 'needCard', layer, feature });
+}
+
+function runEdits({ steering, index }: ViewState, store: Store, host: Host): void {
+  store.apply(setSteering((now) => ({ ...now, isWanted: false, isRunning: index !== null })));
+  if (index) host.post({ type: 'intervene', interventions: interventionsOf(steering, index.graph.nodes) });
 }
 
 function idOf({ index }: ViewState, node: number | null): string | null {

@@ -3,6 +3,7 @@ import { registerControls } from './controls.ts';
 import { createDeriver } from './derive.ts';
 import { make } from './dom.ts';
 import { readPalette, watchTheme } from './drawing/palette.ts';
+import { exportGraph } from './exports/exportGraph.ts';
 import { connectHost } from './host.ts';
 import { keepHostInformed } from './hostSync.ts';
 import { createStore, initialState } from './store.ts';
@@ -29,8 +30,14 @@ function start(root: HTMLElement): void {
     apply: (update) => store.apply(update),
     cancel: () => host.post({ type: 'cancel' }),
     failedAction: () => host.post({ type: 'failedAction' }),
-    export: (format) => page.export(format, store.state(), derive(store.state())),
-    intervene: () => page.intervene(store.state()),
+    export: (format) => {
+      const state = store.state();
+      const derived = derive(state);
+      if (!derived) return;
+      const palette = readPalette(document.body);
+      const data = exportGraph(format, state, derived, palette, (scene) => page.placeLabels(scene, derived));
+      host.post({ type: 'export', format, data });
+    },
   };
   const page = createPage(intents, activity, host, readPalette(document.body));
   root.replaceChildren(page.element);

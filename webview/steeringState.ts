@@ -1,3 +1,4 @@
+import type { GraphNode } from '../src/graph/node.ts';
 import type { InterveneResult, Intervention } from '../src/protocol/engine.ts';
 
 /** One row of the interventions list. */
@@ -15,22 +16,57 @@ export type SteeringState = {
   readonly edits: readonly Edit[];
   readonly result: InterveneResult | null;
   readonly isRunning: boolean;
+  /** The edits are to be run as soon as no run is under way. */
+  readonly isWanted: boolean;
 };
 
-export const noSteering: SteeringState = { edits: [], result: null, isRunning: false };
+export const noSteering: SteeringState = { edits: [], result: null, isRunning: false, isWanted: false };
+
+/** Runs that answer within this are repeated while a slider moves. */
+const fastRun = 700;
+
+/** The state with an edit of these nodes at its end; nodes that have one already keep it. */
+export function withEdit(steering: SteeringState, name: string, nodes: readonly number[]): SteeringState {
+  const key = nodes.join(',');
+  if (steering.edits.some((edit) => edit.key === key)) return steering;
+  return { ...steering, edits: [...steering.edits, { key, name, nodes, factor: 0, isOn: true }] };
+}
+
+/** The state with one edit changed, or taken away; a fast model is asked again at once. */
+export function changeEdit(
+  steering: SteeringState,
+  key: string,
+  change: Partial<Pick<Edit, 'factor' | 'isOn'>> | null,
+): SteeringState {
+  const edits =
+    change === null
+      ? steering.edits.filter((edit) => edit.key !== key)
+      : steering.edits.map((edit) => (edit.key === key ? { ...edit, ...change } : edit));
+  const isFast = steering.result !== null && steering.result.milliseconds < fastRun;
+  return { ...steering, edits, isWanted: isFast && edits.length > 0 };
+}
 
 /** What the engine is asked to do: every edit that is on, one intervention a node. */
-export function interventionsOf(
-  steering: SteeringState,
-  siteOf: (node: number) => { readonly layer: number; readonly feature: number; readonly pos: number } | null,
-): Intervention[] {
-  return steering.edits
-    .filter((edit) => edit.isOn)
-    .flatMap((edit) =>
-      edit.nodes.flatMap((node): Intervention[] => {
-        const site = siteOf(node);
-        if (!site) return [];
-        return [{ ...site, kind: edit.factor === 0 ? 'ablate' : 'scale', value: edit.factor }];
+export function interventionsOf({ edits }: SteeringState, nodes: readonly GraphNode[]): Intervention[] {
+  return edits
+    .filter(({ isOn }) => isOn)
+    .flatMap(({ nodes: members, factor }) =>
+      members.flatMap((node): Intervention[] => {
+        const { kind, layer, pos, feature } = nodes[node];
+        if (kind !== 'feature' || feature === null) return [];
+        return [{ layer, feature, pos, kind: factor === 0 ? 'ablate' : 'scale', value: factor }];
       }),
     );
+}
+
+export type TokenChange = { readonly text: string; readonly before: number; readonly after: number };
+
+/** Top tokens of both runs side by side, the most likely of either first; a token that is not listed counts as 0. */
+export function tokenChanges({ before, after }: InterveneResult): TokenChange[] {
+  const changes = new Map<number, TokenChange>();
+  for (const { id, text, probability } of before) changes.set(id, { text, before: probability, after: 0 });
+  for (const { id, text, probability } of after) {
+    changes.set(id, { text, before: changes.get(id)?.before ?? 0, after: probability });
+  }
+  return [...changes.values()].sort((a, b) => Math.max(b.before, b.after) - Math.max(a.before, a.after));
 }

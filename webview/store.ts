@@ -42,7 +42,12 @@ export type Panels = {
 };
 
 /** What survives hiding the panel and closing the window, besides the graph's own view. */
-export type Remembered = { readonly panels: Panels; readonly isTourDone: boolean };
+export type Remembered = {
+  readonly panels: Panels;
+  readonly isTourDone: boolean;
+  /** The trace on screen: the extension restores it after the window was reloaded. */
+  readonly traceId: string | null;
+};
 
 export type Tour = { readonly step: number } | null;
 

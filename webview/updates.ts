@@ -3,7 +3,8 @@ import type { ToPanel } from '../src/protocol/panel.ts';
 import type { Derived } from './derive.ts';
 import type { Filters } from './filters.ts';
 import { indexGraph } from './graphIndex.ts';
-import { noSteering } from './steeringState.ts';
+import type { SteeringState } from './steeringState.ts';
+import { noSteering, withEdit } from './steeringState.ts';
 import type { Camera, Panels, Tour, Update, ViewState } from './store.ts';
 import { featureKey } from './visible.ts';
 
@@ -55,14 +56,16 @@ function showTrace(state: ViewState, trace: NonNullable<ViewState['trace']>): Vi
   const isBare = saved.linkType === 'both' && saved.pinned.length === 0;
   const view: GraphView = isBare ? { ...saved, linkType: 'either' } : saved;
   const isOther = state.trace?.id !== trace.id;
+  // A trace that is sent again, because its labels or groups changed elsewhere, keeps what is selected.
+  const clicked = view.clicked ?? (isOther ? null : state.view.clicked);
   return {
     ...state,
     status: { type: 'ready' },
     preview: { tokens: trace.graph.metadata.promptTokens, predictions: trace.predictions },
     trace,
     index,
-    view,
-    selected: view.clicked === null ? null : (index.indexOf.get(view.clicked) ?? null),
+    view: { ...view, clicked },
+    selected: clicked === null ? null : (index.indexOf.get(clicked) ?? null),
     hovered: null,
     isHoverFrozen: false,
     marked: [],
@@ -239,6 +242,22 @@ export function setArea(area: ViewState['area']): Update {
 export function setPanels(change: Partial<Panels>): Update {
   return (state) => ({ ...state, panels: { ...state.panels, ...change } });
 }
+
+export function setSteering(change: (steering: SteeringState) => SteeringState): Update {
+  return (state) => ({ ...state, steering: change(state.steering) });
+}
+
+/** Adds a row to the interventions and shows them. */
+export function addEdit(name: string, nodes: readonly number[]): Update {
+  return (state) => ({
+    ...state,
+    steering: withEdit(state.steering, name, nodes),
+    panels: { ...state.panels, tab: 'steer', isSideOpen: true },
+  });
+}
+
+/** Takes the news off the picture. */
+export const closeMessage: Update = (state) => ({ ...state, status: { type: 'ready' } });
 
 export function dismiss(proposal: string): Update {
   return (state) => ({ ...state, dismissed: new Set(state.dismissed).add(proposal) });

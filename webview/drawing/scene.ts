@@ -22,6 +22,8 @@ export type Scene = {
   /** [node] which group colour, −1 for none. */
   readonly groupColor: Int8Array;
   readonly pinned: ReadonlySet<number>;
+  /** Nodes that an intervention changes. */
+  readonly edited: ReadonlySet<number>;
   /** [node] 1 for nodes drawn back, or null when none is. */
   readonly dimmed: Uint8Array | null;
   /** Edges drawn stronger, and those drawn at rest. */
@@ -203,9 +205,18 @@ function paintNodes(surface: Surface, scene: Scene, nodes: Iterable<number>, dim
       isHollow ? palette.background : color,
       isHollow ? { color, width: 1.4 } : { color: palette.background, width: 1.2 },
     );
+    if (scene.edited.has(node)) paintEditMark(surface, x, y, radius, palette);
     if (scene.pinned.has(node)) surface.glyph('circle', x, y, radius + 3, null, { color, width: 1.5 });
   }
   surface.setOpacity(1);
+}
+
+/** A square frame with a stroke through it: this node is not left as the model had it. */
+function paintEditMark(surface: Surface, x: number, y: number, radius: number, palette: Palette): void {
+  const half = radius + 4;
+  const stroke = { color: palette.match, width: 1.75 };
+  surface.box(x - half, y - half, 2 * half, 2 * half, 3, null, stroke);
+  surface.line(x - half, y + half, x + half, y - half, stroke);
 }
 
 function nodeColor(scene: Scene, node: number): string {

@@ -3,9 +3,9 @@ import type { Derived } from '../derive.ts';
 import { make } from '../dom.ts';
 import type { ViewState } from '../store.ts';
 import type { Box } from '../subgraph.ts';
-import { hover, mark, placeBox, renameSupernode, select, togglePin, ungroup } from '../updates.ts';
+import { addEdit, hover, mark, placeBox, renameSupernode, select, togglePin, ungroup } from '../updates.ts';
+import { boxName, boxShape, boxShare, describeBox } from './boxWords.ts';
 import { glyphIcon } from './icons.ts';
-import { boxName, boxShape, boxShare, describeBox } from './subgraphView.ts';
 import type { Intents } from './view.ts';
 
 type BoxProperties = {
@@ -33,10 +33,14 @@ export function createBoxElement(properties: BoxProperties): HTMLElement {
     if (box.supernode !== null) editName(name, (label) => intents.apply(renameSupernode(box.supernode ?? 0, label)));
   };
   const unpin = () => intents.apply(box.supernode === null ? togglePin(box.members) : ungroup(box.supernode));
+  const canSteer =
+    state.trace?.hasModel === true && box.members.some((node) => derived.index.graph.nodes[node].kind === 'feature');
+  const steer = () => intents.apply(addEdit(boxName(box, derived.nameOf, state.view), box.members));
   const actions = make(
     'span',
     { class: 'box-actions' },
     ...(box.supernode === null ? [] : [iconButton('edit', 'Rename (F2)', rename)]),
+    ...(canSteer ? [iconButton('dial', 'Change these features and run again', steer)] : []),
     iconButton('close', box.supernode === null ? 'Unpin (Delete)' : 'Ungroup (Delete)', unpin),
   );
   const count = box.members.length > 1 ? `×${box.members.length} · ` : '';

@@ -1,9 +1,10 @@
 import { popover } from '../controls.ts';
 import { make } from '../dom.ts';
-import type { ExportFormat, Intents, View } from './view.ts';
+import type { ExportFormat } from '../exports/exportGraph.ts';
+import type { Intents, View } from './view.ts';
 
 const formats: readonly { readonly format: ExportFormat; readonly name: string; readonly what: string }[] = [
-  { format: 'png', name: 'PNG picture', what: 'the graph as it is on screen, at twice its size' },
+  { format: 'png', name: 'PNG picture', what: 'the whole graph at twice its size' },
   { format: 'svg', name: 'SVG picture', what: 'the same, for papers and slides' },
   { format: 'html', name: 'HTML page', what: 'picture, summary and node table in one file' },
   { format: 'csv', name: 'CSV tables', what: 'all visible nodes and edges' },

@@ -46,6 +46,7 @@ export function createGraphView(intents: Intents, activity: Activity, startPalet
   const isNewContent = changeOf();
   const isNewFocus = changeOf();
   const dimmed = cell<Uint8Array | null>();
+  const editedNodes = cell<ReadonlySet<number>>();
 
   new ResizeObserver(() => {
     intents.apply(setArea({ width: element.clientWidth, height: element.clientHeight }));
@@ -92,10 +93,25 @@ export function createGraphView(intents: Intents, activity: Activity, startPalet
       const back = dimmed([index, selectedEdges, state.selected, matches, state.marked, state.search], () =>
         dimmedNodes(state, derived),
       );
-      const content = [grid, visible, palette, groupColor, pinned, back, nameOf, state.area, state.showAllEdges];
+      const edited = editedNodes(
+        [state.steering.edits],
+        () => new Set(state.steering.edits.flatMap(({ nodes }) => nodes)),
+      );
+      const content = [
+        grid,
+        visible,
+        palette,
+        groupColor,
+        pinned,
+        back,
+        nameOf,
+        state.area,
+        state.showAllEdges,
+        edited,
+      ];
       const isChangedContent = isNewContent(...content);
       if (isNewPicture(camera, ...content)) {
-        const partial = { index, grid, visible, camera, size: state.area, palette, groupColor, pinned };
+        const partial = { index, grid, visible, camera, size: state.area, palette, groupColor, pinned, edited };
         const isCrowded = state.selected !== null && !state.showAllEdges;
         const bare: Scene = {
           ...partial,

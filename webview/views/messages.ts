@@ -1,6 +1,7 @@
-import { button, progressRing } from '../controls.ts';
+import { button, iconButton, progressRing } from '../controls.ts';
 import { fill, make } from '../dom.ts';
 import type { ViewState } from '../store.ts';
+import { closeMessage } from '../updates.ts';
 import { percent } from '../words.ts';
 import type { Intents, View } from './view.ts';
 import { changeOf } from './view.ts';
@@ -35,7 +36,7 @@ export function createMessages(intents: Intents): View {
   };
 }
 
-function content({ status }: ViewState, hasNothingToDraw: boolean, intents: Intents): HTMLElement[] {
+function content({ status, index }: ViewState, hasNothingToDraw: boolean, intents: Intents): HTMLElement[] {
   if (hasNothingToDraw) {
     return [
       make('h2', { text: 'Nothing to draw' }),
@@ -44,6 +45,7 @@ function content({ status }: ViewState, hasNothingToDraw: boolean, intents: Inte
   }
   if (status.type === 'failed') {
     return [
+      ...(index ? [iconButton('close', 'Close', () => intents.apply(closeMessage))] : []),
       make('h2', { text: status.message }),
       make('p', { text: status.remedy }),
       ...(status.action === null ? [] : [button(status.action, intents.failedAction, { appearance: 'primary' })]),

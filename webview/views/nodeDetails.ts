@@ -3,7 +3,7 @@ import type { Derived } from '../derive.ts';
 import { fill, make } from '../dom.ts';
 import { kindNames, shapeOf } from '../drawing/glyphs.ts';
 import type { ViewState } from '../store.ts';
-import { editLabel, select, togglePin } from '../updates.ts';
+import { addEdit, editLabel, select, togglePin } from '../updates.ts';
 import { featureKey } from '../visible.ts';
 import { givenLabel, percent, plainName, plural, quoteToken, shortNumber, showToken } from '../words.ts';
 import { connectionLists } from './connections.ts';
@@ -13,7 +13,7 @@ import type { Intents, View } from './view.ts';
 import { changeOf } from './view.ts';
 
 /** The card of the selected node: name, figures, neighbours, and for features what they respond to and promote. */
-export function createNodeDetails(intents: Intents, addEdit: (node: number) => void): View {
+export function createNodeDetails(intents: Intents): View {
   const element = make('div', { class: 'node-details' });
   const isNew = changeOf();
   return {
@@ -28,7 +28,7 @@ export function createNodeDetails(intents: Intents, addEdit: (node: number) => v
       if (isEditing && element.dataset.node === String(selected)) return;
       element.dataset.node = String(selected);
       if (selected === null) fill(element, hint());
-      else fill(element, ...details(state, derived, selected, intents, addEdit));
+      else fill(element, ...details(state, derived, selected, intents));
     },
   };
 }
@@ -48,18 +48,12 @@ function cardOf(state: ViewState, derived: Derived) {
   return state.cards.get(featureKey(layer, feature ?? -1));
 }
 
-function details(
-  state: ViewState,
-  derived: Derived,
-  node: number,
-  intents: Intents,
-  addEdit: (node: number) => void,
-): (HTMLElement | null)[] {
+function details(state: ViewState, derived: Derived, node: number, intents: Intents): (HTMLElement | null)[] {
   const card = cardOf(state, derived);
   const { kind } = derived.index.graph.nodes[node];
   const isFeature = kind === 'feature' || kind === 'attention';
   return [
-    heading(state, derived, node, intents, addEdit),
+    heading(state, derived, node, intents),
     figures(state, derived, node),
     isFeature && card?.type === 'loading'
       ? make('p', { class: 'muted loading', text: 'Loading the feature’s examples…' })
@@ -72,13 +66,7 @@ function details(
   ];
 }
 
-function heading(
-  state: ViewState,
-  derived: Derived,
-  node: number,
-  intents: Intents,
-  addEdit: (node: number) => void,
-): HTMLElement {
+function heading(state: ViewState, derived: Derived, node: number, intents: Intents): HTMLElement {
   const { index, pinned, groupColor } = derived;
   const { kind, pos } = index.graph.nodes[node];
   const given = givenLabel(index, node, state.view, state.setLabels);
@@ -95,7 +83,9 @@ function heading(
     intents.apply(togglePin([node])),
   );
   pin.setAttribute('aria-pressed', String(isPinned));
-  const steer = iconButton('dial', 'Change this feature and run again', () => addEdit(node));
+  const steer = iconButton('dial', 'Change this feature and run again', () =>
+    intents.apply(addEdit(derived.nameOf(node), [node])),
+  );
   steer.hidden = kind !== 'feature' || !(state.trace?.hasModel ?? false);
   const color = groupColor[node];
   const swatch = make('span', { class: 'kind-glyph', attributes: color >= 0 ? { 'data-color': (color % 6) + 1 } : {} });

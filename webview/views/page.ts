@@ -3,31 +3,38 @@ import { iconButton } from '../controls.ts';
 import type { Derived } from '../derive.ts';
 import { make } from '../dom.ts';
 import type { Palette } from '../drawing/palette.ts';
+import type { Scene } from '../drawing/scene.ts';
 import { createTextMeasure } from '../drawing/textMeasure.ts';
 import type { Host } from '../host.ts';
 import { createLayouter } from '../layout/elk.ts';
-import type { ViewState } from '../store.ts';
+import type { PlacedLabel } from '../layout/labels.ts';
 import { announce, setCamera, setPanels, stepBack } from '../updates.ts';
 import { describeNode } from '../words.ts';
+import { graphLabels } from './graphLabels.ts';
 import { zoomed } from './graphPointer.ts';
 import { createGraphView } from './graphView.ts';
 import { createLegend } from './legend.ts';
 import { createMessages } from './messages.ts';
+import { createMinimap } from './minimap.ts';
 import { createNodeDetails } from './nodeDetails.ts';
+import { createOutline } from './outline.ts';
+import { createSidePanel } from './sidePanel.ts';
 import { createSplitter } from './splitter.ts';
+import { createSteering } from './steering.ts';
 import { createStoryView } from './storyView.ts';
 import { createSubgraphView } from './subgraphView.ts';
 import { createTokenAxis } from './tokenAxis.ts';
 import { createToolbar } from './toolbar.ts';
 import { createTooltip } from './tooltip.ts';
-import type { ExportFormat, Intents, View } from './view.ts';
+import { createTour } from './tour.ts';
+import type { Intents, View } from './view.ts';
 import { changeOf } from './view.ts';
 
 export type Page = View & {
   placeOf(node: number): { x: number; y: number } | null;
   setPalette(palette: Palette): void;
-  export(format: ExportFormat, state: ViewState, derived: Derived | null): void;
-  intervene(state: ViewState): void;
+  /** Labels for a picture of the graph that leaves the panel. */
+  placeLabels(scene: Scene, derived: Derived): readonly PlacedLabel[];
 };
 
 /** Puts the views together on the page; they know nothing of each other. */
@@ -38,9 +45,10 @@ export function createPage(intents: Intents, activity: Activity, host: Host, pal
     intents.apply((state) => setPanels({ isLegendOpen: !state.panels.isLegendOpen })(state)),
   );
   const story = createStoryView(intents);
-  const details = createNodeDetails(intents, () => undefined);
   const legend = createLegend(intents);
   const messages = createMessages(intents);
+  const tour = createTour(intents);
+  const minimap = createMinimap(intents, palette);
   const tooltip = createTooltip(graph.placeOf);
   const zoom = make(
     'div',
@@ -67,12 +75,16 @@ export function createPage(intents: Intents, activity: Activity, host: Host, pal
   const stage = make(
     'div',
     { class: 'stage' },
-    make('div', { class: 'graph-frame' }, graph.element, zoom, legend.element),
+    make('div', { class: 'graph-frame' }, graph.element, minimap.element, zoom, legend.element),
     axis.element,
     below.element,
     subgraph.element,
   );
-  const side = make('aside', { class: 'side', attributes: { 'aria-label': 'Node' } }, details.element);
+  const side = createSidePanel(intents, {
+    node: createNodeDetails(intents),
+    outline: createOutline(intents),
+    steer: createSteering(intents),
+  });
   const splitter = createSplitter('vertical', 'Width of the node panel', { min: 220, max: 720 }, (sideWidth) =>
     intents.apply(setPanels({ sideWidth })),
   );
@@ -82,12 +94,25 @@ export function createPage(intents: Intents, activity: Activity, host: Host, pal
     { class: 'page' },
     story.element,
     toolbar.element,
-    make('main', { class: 'main' }, stage, splitter.element, side),
+    make('main', { class: 'main' }, stage, splitter.element, side.element),
     messages.element,
     tooltip.element,
+    tour.element,
     live,
   );
-  const views: readonly View[] = [story, toolbar, subgraph, graph, axis, details, legend, messages, tooltip];
+  const views: readonly View[] = [
+    story,
+    toolbar,
+    subgraph,
+    graph,
+    axis,
+    side,
+    legend,
+    messages,
+    minimap,
+    tooltip,
+    tour,
+  ];
   const isNewPanels = changeOf();
   const isNewAnnouncement = changeOf();
 
@@ -103,12 +128,14 @@ export function createPage(intents: Intents, activity: Activity, host: Host, pal
   return {
     element,
     placeOf: graph.placeOf,
-    setPalette: graph.setPalette,
-    export: () => undefined,
-    intervene: () => undefined,
+    setPalette(next) {
+      graph.setPalette(next);
+      minimap.setPalette(next);
+    },
+    placeLabels: (scene, derived) => graphLabels(scene, derived, null),
     update(state, derived) {
       if (isNewPanels(state.panels, derived === null)) {
-        side.hidden = splitter.element.hidden = !state.panels.isSideOpen || !derived;
+        side.element.hidden = splitter.element.hidden = !state.panels.isSideOpen || !derived;
         element.style.setProperty('--side-width', `${state.panels.sideWidth}px`);
         element.style.setProperty('--subgraph-height', `${state.panels.subgraphHeight}px`);
         below.element.hidden = !state.panels.isSubgraphOpen;

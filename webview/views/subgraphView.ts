@@ -2,7 +2,6 @@ import type { Activity } from '../activity.ts';
 import { iconButton } from '../controls.ts';
 import type { Derived } from '../derive.ts';
 import { fill, make, makeSvg } from '../dom.ts';
-import { shapeOf } from '../drawing/glyphs.ts';
 import { columnLayout } from '../layout/columns.ts';
 import type { Layouter, LayoutRequest, LayoutResult } from '../layout/elk.ts';
 import { cell } from '../memo.ts';
@@ -10,13 +9,14 @@ import type { ViewState } from '../store.ts';
 import type { Box, Subgraph } from '../subgraph.ts';
 import { subgraphScores } from '../subgraph.ts';
 import { clearPins, forgetPlaces, group, pinGroups } from '../updates.ts';
-import { percent, quoteToken, shortNumber, signedPercent } from '../words.ts';
+import { shortNumber, signedPercent } from '../words.ts';
 import { createBoxElement } from './boxElement.ts';
+import { boxName } from './boxWords.ts';
 import { createProposalMenu } from './proposalMenu.ts';
 import type { Intents, View } from './view.ts';
 import { changeOf } from './view.ts';
 
-export const boxHeight = 40;
+const boxHeight = 40;
 
 type Placed = { readonly request: LayoutRequest; readonly result: LayoutResult };
 type Corner = { readonly x: number; readonly y: number };
@@ -162,10 +162,6 @@ function requestFor(
   return { boxes, edges, direction: isFlat ? 'RIGHT' : 'UP' };
 }
 
-export function boxName(box: Box, nameOf: (node: number) => string, view: ViewState['view']): string {
-  return box.supernode === null ? nameOf(box.members[0]) : (view.supernodes[box.supernode]?.label ?? '');
-}
-
 function edgeLines(
   { subgraph, selectedEdges, index }: Derived,
   corners: readonly Corner[],
@@ -226,24 +222,4 @@ function emptyHint(derived: Derived, intents: Intents): HTMLElement {
     make('p', { text: 'Pin nodes with Ctrl or Cmd and a click, or with P, to build the circuit in a few boxes.' }),
     story.groups.length > 0 ? offer : null,
   );
-}
-
-/** What a box stands for, as a sentence. */
-export function describeBox({ index, nameOf }: Derived, box: Box, view: ViewState['view']): string {
-  const name = boxName(box, nameOf, view);
-  const { nodes, metadata } = index.graph;
-  if (box.supernode === null) return name;
-  const members = box.members.map(
-    (node) => `${nameOf(node)} at ${quoteToken(metadata.promptTokens[nodes[node].pos] ?? '')}`,
-  );
-  return `${name}: ${members.join(', ')}`;
-}
-
-export function boxShape(box: Box) {
-  return shapeOf[box.kind];
-}
-
-export function boxShare({ index, story }: Derived, box: Box): string {
-  const known = box.supernode === null ? null : story.groups.find(({ id }) => id === box.id);
-  return percent(known ? known.share : index.influence[box.members[0]]);
 }

@@ -1,4 +1,5 @@
 import type { Derived } from '../derive.ts';
+import type { ExportFormat } from '../exports/exportGraph.ts';
 import type { Update, ViewState } from '../store.ts';
 
 /** A part of the page: draws the state, and asks for changes through what it was made with. */
@@ -7,15 +8,12 @@ export type View = {
   update(state: ViewState, derived: Derived | null): void;
 };
 
-export type ExportFormat = 'png' | 'svg' | 'html' | 'csv' | 'markdown';
-
 /** What a view may ask for: changes of the state, and the few things only the extension can do. */
 export type Intents = {
   apply(update: Update): void;
   cancel(): void;
   failedAction(): void;
   export(format: ExportFormat): void;
-  intervene(): void;
 };
 
 /** Says whether any of the values differs from the last time; the first time it does. */
