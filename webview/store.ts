@@ -35,6 +35,7 @@ export type SideTab = 'node' | 'steer' | 'outline';
 export type Panels = {
   readonly sideWidth: number;
   readonly subgraphHeight: number;
+  readonly isStoryOpen: boolean;
   readonly isSideOpen: boolean;
   readonly isSubgraphOpen: boolean;
   readonly isLegendOpen: boolean;
@@ -85,6 +86,7 @@ export type ViewState = {
 export const startPanels: Panels = {
   sideWidth: 340,
   subgraphHeight: 240,
+  isStoryOpen: true,
   isSideOpen: true,
   isSubgraphOpen: false,
   isLegendOpen: false,

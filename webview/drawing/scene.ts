@@ -111,7 +111,7 @@ function paintGrid(surface: Surface, scene: Scene): void {
   const { grid, palette, size } = scene;
   const rows = grid.nLayers + 2;
   const every = layerStep(scene);
-  surface.setOpacity(palette.isHighContrast ? 0.6 : 0.55);
+  surface.setOpacity(palette.isHighContrast ? 0.22 : 0.55);
   for (let pos = 1; pos < grid.columns.length - 1; pos++) {
     const x = screenX(scene, grid.columns[pos]);
     if (x < gutter || x > size.width) continue;
@@ -122,7 +122,7 @@ function paintGrid(surface: Surface, scene: Scene): void {
     if (y < -10 || y > size.height + 10) continue;
     const isEnd = row === 0 || row === rows - 1;
     if (isEnd || (row - 1) % every === 0) {
-      surface.setOpacity(palette.isHighContrast ? 0.6 : 0.4);
+      surface.setOpacity(palette.isHighContrast ? 0.22 : 0.4);
       surface.line(gutter, y, size.width, y, { color: palette.line, width: 0.75 });
     }
   }
@@ -211,12 +211,14 @@ function paintNodes(surface: Surface, scene: Scene, nodes: Iterable<number>, dim
   surface.setOpacity(1);
 }
 
-/** A square frame with a stroke through it: this node is not left as the model had it. */
+/** A square frame: this node is not left as the model had it. */
 function paintEditMark(surface: Surface, x: number, y: number, radius: number, palette: Palette): void {
-  const half = radius + 4;
-  const stroke = { color: palette.match, width: 1.75 };
-  surface.box(x - half, y - half, 2 * half, 2 * half, 3, null, stroke);
-  surface.line(x - half, y + half, x + half, y - half, stroke);
+  const half = radius + 5.5;
+  surface.box(x - half, y - half, 2 * half, 2 * half, 3, null, {
+    color: palette.foreground,
+    width: 1.5,
+    isDashed: true,
+  });
 }
 
 function nodeColor(scene: Scene, node: number): string {

@@ -1,5 +1,6 @@
 import type { Scene } from '../drawing/scene.ts';
 import { edgesOf } from '../graphIndex.ts';
+import { nameForGroup } from '../groupName.ts';
 import type { ViewState } from '../store.ts';
 import { freezeHover, group, hover, select, setCamera, stepBack, toggleMark, togglePin } from '../updates.ts';
 import { zoomed } from './graphPointer.ts';
@@ -31,7 +32,8 @@ const keys: Readonly<Record<string, (intents: Intents, scene: Scene) => void>> =
   ' ': (intents) => withCurrent(intents, (node) => intents.apply(select(node))),
   p: (intents) => withCurrent(intents, (node) => intents.apply(togglePin([node]))),
   m: (intents) => withCurrent(intents, (node) => intents.apply(toggleMark(node))),
-  g: (intents) => intents.apply((state) => (state.marked.length > 1 ? group(state.marked, 'Group')(state) : state)),
+  g: (intents) =>
+    intents.apply((state) => (state.marked.length > 1 ? group(state.marked, nameForGroup(state))(state) : state)),
   f: (intents) => intents.apply((state) => freezeHover(!state.isHoverFrozen)(state)),
   '+': (intents, scene) => zoom(intents, scene, 1.25),
   '=': (intents, scene) => zoom(intents, scene, 1.25),

@@ -20,6 +20,8 @@ const outlines = {
   below: 'M2 3h12v10H2zM2 9h12',
   trash: 'M3 4.5h10M6.5 4.5v-2h3v2M4.5 4.5l.6 9h5.8l.6-9M7 7v4M9 7v4',
   dial: 'M3 12.5a6 6 0 1 1 10 0M8 9l2.5-3.5',
+  idea: 'M5.7 10.4a4 4 0 1 1 4.6 0v1.8H5.7zM6.5 14.2h3',
+  warning: 'M8 2.2l6.3 11.3H1.7zM8 6.5v3.2M8 11.3v.5',
   up: 'M4 10l4-4 4 4',
   down: 'M4 6l4 4 4-4',
 } as const;

@@ -49,7 +49,7 @@ export function createPage(intents: Intents, activity: Activity, host: Host, pal
   const messages = createMessages(intents);
   const tour = createTour(intents);
   const minimap = createMinimap(intents, palette);
-  const tooltip = createTooltip(graph.placeOf);
+  const tooltip = createTooltip(graph.element, graph.placeOf);
   const zoom = make(
     'div',
     { class: 'zoom', attributes: { role: 'group', 'aria-label': 'Zoom' } },

@@ -8,7 +8,7 @@ import { changeOf } from './view.ts';
 /** All proposed supernodes, each with its reason, to keep or dismiss. */
 export function createProposalMenu(intents: Intents): View {
   const list = make('ul', { class: 'proposals' });
-  const { element, trigger } = popover('layout', 'Proposed groups', list);
+  const { element, trigger } = popover('idea', 'Proposed groups', list);
   const badge = make('span', { class: 'badge', attributes: { hidden: true } });
   trigger.append(badge);
   const isNew = changeOf();

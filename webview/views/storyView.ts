@@ -4,8 +4,9 @@ import { fill, make } from '../dom.ts';
 import { togglePosition } from '../filters.ts';
 import type { ViewState } from '../store.ts';
 import type { StoryGroup } from '../story.ts';
-import { clearPins, dismiss, group, hover, mark, select, setFilters } from '../updates.ts';
+import { clearPins, dismiss, group, hover, mark, select, setFilters, setPanels } from '../updates.ts';
 import { percent, plural, quoteToken, showToken } from '../words.ts';
+import { icon } from './icons.ts';
 import type { Intents, View } from './view.ts';
 import { changeOf } from './view.ts';
 
@@ -19,18 +20,31 @@ export function createStoryView(intents: Intents): View {
     attributes: { 'aria-label': 'How much the picture explains' },
   });
   const columns = make('div', { class: 'story-columns' }, says, because, explains);
-  const element = make('header', { class: 'story' }, prompt, columns);
+  const brief = make('strong', { class: 'brief' });
+  const fold = iconButton('up', 'Show less of the summary', () =>
+    intents.apply((state) => setPanels({ isStoryOpen: !state.panels.isStoryOpen })(state)),
+  );
+  const top = make('div', { class: 'story-top' }, prompt, brief, fold);
+  const element = make('header', { class: 'story' }, top, columns);
   const isNew = changeOf();
   return {
     element,
     update(state, derived) {
       const { preview, trace, filters, view, marked } = state;
-      if (!isNew(preview, trace, derived?.story, filters.positions, view.supernodes, marked)) return;
+      const { isStoryOpen } = state.panels;
+      if (!isNew(preview, trace, derived?.story, filters.positions, view.pinned.length > 0, marked, isStoryOpen))
+        return;
+      columns.hidden = !isStoryOpen;
+      brief.hidden = isStoryOpen;
+      fold.classList.toggle('turned', !isStoryOpen);
+      fold.setAttribute('aria-expanded', String(isStoryOpen));
+      const [best] = derived?.story.predictions ?? preview?.predictions ?? [];
+      brief.textContent = best ? `→ ${quoteToken(best.text)} ${percent(best.probability)}` : '';
       element.hidden = preview === null && trace === null;
       fill(prompt, ...promptTokens(state, derived, intents));
       fill(says, ...predictions(state, derived));
       fill(because, ...(derived ? groups(state, derived, intents) : []));
-      fill(explains, ...(derived ? explained(derived) : []));
+      fill(explains, ...(derived ? explained(state, derived) : []));
     },
   };
 }
@@ -139,10 +153,10 @@ function groupRow(state: ViewState, entry: StoryGroup, most: number, intents: In
   );
 }
 
-function explained(derived: Derived): (HTMLElement | null)[] {
-  const { scores } = derived.index.graph.metadata;
+function explained({ trace }: ViewState, derived: Derived): (HTMLElement | null)[] {
   const { errorShare } = derived.story;
   const share = errorShare === null ? null : 1 - errorShare;
+  const warnings = trace?.warnings ?? [];
   return [
     make('h2', { text: 'This picture explains' }),
     share === null
@@ -154,24 +168,60 @@ function explained(derived: Derived): (HTMLElement | null)[] {
           make('span', { class: 'answer-share', text: `${percent(1 - share)} in errors` }),
         ),
     share === null ? null : make('span', { class: 'bar answer-bar', style: { '--part': percentage(share) } }),
-    scores
+    make(
+      'dl',
+      { class: 'scores' },
+      ...[...scoreRows(derived), ...traceRows(trace)].flatMap(([name, value, title]) => [
+        make('dt', { text: name, title }),
+        make('dd', { text: value }),
+      ]),
+    ),
+    warnings.length > 0
       ? make(
-          'dl',
-          { class: 'scores' },
-          make('dt', {
-            text: 'Replacement',
-            title:
-              'Share of the influence on the outputs that starts at tokens and not at errors; whole graph, unpruned',
-          }),
-          make('dd', { text: scores.replacement.toFixed(2) }),
-          make('dt', {
-            text: 'Completeness',
-            title: 'Influence-weighted share of each node’s input that is not error; whole graph, unpruned',
-          }),
-          make('dd', { text: scores.completeness.toFixed(2) }),
+          'details',
+          { class: 'warnings' },
+          make('summary', {}, icon('warning'), plural(warnings.length, 'note')),
+          make('ul', {}, ...warnings.map((text) => make('li', { text }))),
         )
-      : make('p', { class: 'muted', text: 'From the nodes in this file; it holds no scores of the whole graph.' }),
+      : null,
   ];
+}
+
+type Row = readonly [name: string, value: string, title: string];
+
+function scoreRows({ index }: Derived): Row[] {
+  const { scores } = index.graph.metadata;
+  if (!scores) return [['Scores', 'not in the file', 'The share above is taken from the nodes in this file']];
+  const replacement =
+    'Share of the influence on the outputs that starts at tokens and not at errors; whole graph, unpruned';
+  const completeness = 'Influence-weighted share of each node’s input that is not error; whole graph, unpruned';
+  return [
+    ['Replacement', scores.replacement.toFixed(2), replacement],
+    ['Completeness', scores.completeness.toFixed(2), completeness],
+  ];
+}
+
+/** How sure the picture is: what was left out of it, and what it took. */
+function traceRows(trace: ViewState['trace']): Row[] {
+  if (!trace) return [];
+  const rows: Row[] = [];
+  if (trace.unexpandedInfluence > 0) {
+    const title = 'Influence that sits on active features which were not attributed further';
+    rows.push(['Not expanded', percent(trace.unexpandedInfluence), title]);
+  }
+  if (trace.droppedEdgeWeight > 0) {
+    rows.push([
+      'Edges left out',
+      percent(trace.droppedEdgeWeight),
+      'Weight of the edges that are not stored, as a share of all',
+    ]);
+  }
+  if (trace.milliseconds > 0) {
+    const { milliseconds, device } = trace;
+    const time = milliseconds < 10_000 ? `${Math.round(milliseconds)} ms` : `${Math.round(milliseconds / 1000)} s`;
+    rows.push(['Traced in', device === '' ? time : `${time} on ${device}`, 'From the prompt to the pruned graph']);
+  }
+  return rows;
 }
 
 function percentage(part: number): string {

@@ -2,6 +2,7 @@ import type { Activity } from '../activity.ts';
 import { iconButton } from '../controls.ts';
 import type { Derived } from '../derive.ts';
 import { fill, make, makeSvg } from '../dom.ts';
+import { nameForGroup } from '../groupName.ts';
 import { columnLayout } from '../layout/columns.ts';
 import type { Layouter, LayoutRequest, LayoutResult } from '../layout/elk.ts';
 import { cell } from '../memo.ts';
@@ -31,7 +32,7 @@ export function createSubgraphView(
   const proposals = createProposalMenu(intents);
   const scores = make('span', { class: 'muted subgraph-scores' });
   const groupMarked = iconButton('group', 'Group the marked boxes (G)', () =>
-    intents.apply((state) => (state.marked.length > 1 ? group(state.marked, 'Group')(state) : state)),
+    intents.apply((state) => (state.marked.length > 1 ? group(state.marked, nameForGroup(state))(state) : state)),
   );
   const header = make(
     'div',
@@ -153,7 +154,7 @@ function requestFor(
 ): LayoutRequest {
   const boxes = subgraph.boxes.map((box) => {
     const name = boxName(box, nameOf, view);
-    return { id: box.id, width: Math.round(Math.min(200, Math.max(104, measure(name) + 46))), height: boxHeight };
+    return { id: box.id, width: Math.round(Math.min(210, Math.max(108, measure(name) + 58))), height: boxHeight };
   });
   // Weak edges would only pull the boxes apart; they are drawn all the same.
   const strong = subgraph.edges.filter(({ share }) => Math.abs(share) >= 0.02);

@@ -2,11 +2,11 @@ import type { GraphView as SavedView } from '../../src/graph/circuitGraph.ts';
 import { checkbox, choice, iconButton, slider, textField } from '../controls.ts';
 import type { Derived } from '../derive.ts';
 import { fill, make } from '../dom.ts';
-import { shapeOf } from '../drawing/glyphs.ts';
+import { kindNames, shapeOf } from '../drawing/glyphs.ts';
 import { toggleKind } from '../filters.ts';
 import type { ViewState } from '../store.ts';
 import { select, setCamera, setFilters, setLinkType, setPanels, setSearch, setThreshold } from '../updates.ts';
-import { percent, plainName, plural } from '../words.ts';
+import { percent, plural, quoteToken } from '../words.ts';
 import { createExportMenu } from './exportMenu.ts';
 import { createFilterMenu } from './filterMenu.ts';
 import { glyphIcon } from './icons.ts';
@@ -161,7 +161,7 @@ function createSearch(intents: Intents): View & { focus(): void } {
           },
           glyphIcon(shapeOf[derived.index.graph.nodes[node].kind]),
           make('span', { class: 'result-name', text: derived.nameOf(node) }),
-          make('span', { class: 'muted', text: plainName(derived.index, node) }),
+          make('span', { class: 'muted', text: whereIs(derived, node) }),
         ),
       );
       const isSearching = state.search.trim() !== '';
@@ -176,6 +176,14 @@ function createSearch(intents: Intents): View & { focus(): void } {
       show(isOpen && isSearching);
     },
   };
+}
+
+/** Which node it is, in a few letters: "L3/113 “Dallas”". */
+function whereIs({ index }: Derived, node: number): string {
+  const { kind, layer, feature, pos } = index.graph.nodes[node];
+  if (kind === 'token' || kind === 'logit') return kindNames[kind].toLowerCase();
+  const token = quoteToken(index.graph.metadata.promptTokens[pos] ?? '');
+  return `L${layer}${feature === null ? '' : `/${feature}`} ${token}`;
 }
 
 function mark(list: HTMLElement, chosen: number): void {

@@ -7,7 +7,7 @@ import type { View } from './view.ts';
 import { changeOf } from './view.ts';
 
 /** The card beside the pointer: what the hovered node is, in three lines. */
-export function createTooltip(placeOf: (node: number) => { x: number; y: number } | null): View {
+export function createTooltip(graph: HTMLElement, placeOf: (node: number) => { x: number; y: number } | null): View {
   const element = make('div', { class: 'tooltip', attributes: { role: 'tooltip', hidden: true } });
   const isNew = changeOf();
   return {
@@ -15,12 +15,14 @@ export function createTooltip(placeOf: (node: number) => { x: number; y: number 
     update(state, derived) {
       const { hovered, cards, isHoverFrozen } = state;
       if (!isNew(hovered, cards, derived?.nameOf, isHoverFrozen, state.camera)) return;
-      const place = hovered === null ? null : placeOf(hovered);
+      // Beside the pointer only: a hovered row of a list says all of this itself.
+      const isOnGraph = graph.matches(':hover, :focus-visible');
+      const place = hovered === null || !isOnGraph ? null : placeOf(hovered);
       element.hidden = !derived || hovered === null || place === null;
       if (!derived || hovered === null || place === null) return;
       fill(element, ...lines(state, derived, hovered));
       const { offsetWidth: width, offsetHeight: height } = element;
-      const isRight = place.x + 18 + width < window.innerWidth;
+      const isRight = place.x + 18 + width < graph.getBoundingClientRect().right;
       const left = isRight ? place.x + 18 : Math.max(4, place.x - 18 - width);
       const top = Math.min(Math.max(4, place.y - height / 2), window.innerHeight - height - 4);
       element.style.transform = `translate(${Math.round(left)}px, ${Math.round(top)}px)`;
