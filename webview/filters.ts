@@ -21,7 +21,7 @@ export const noFilters: Filters = {
   positions: null,
   sign: 'all',
   maxFrequency: null,
-  edgeLimit: 1500,
+  edgeLimit: 600,
 };
 
 /** How many filters are on, for the badge on the filter button. */

@@ -85,7 +85,7 @@ export type ViewState = {
 
 export const startPanels: Panels = {
   sideWidth: 340,
-  subgraphHeight: 240,
+  subgraphHeight: 270,
   isStoryOpen: true,
   isSideOpen: true,
   isSubgraphOpen: false,

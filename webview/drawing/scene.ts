@@ -160,9 +160,9 @@ function paintRestEdges(surface: Surface, scene: Scene): void {
   const isBehind = scene.dimmed !== null;
   for (const edge of scene.restEdges) {
     const strength = Math.sqrt(Math.min(1, index.flow[edge]));
-    const opacity = palette.isHighContrast ? 0.4 + 0.5 * strength : 0.1 + 0.75 * strength;
+    const opacity = palette.isHighContrast ? 0.35 + 0.6 * strength : 0.07 + 0.85 * strength;
     surface.setOpacity(isBehind ? opacity * 0.22 : opacity);
-    paintEdge(surface, scene, edge, edgeStroke(scene, edge, 0.6 + 6 * strength));
+    paintEdge(surface, scene, edge, edgeStroke(scene, edge, 0.6 + 6.5 * strength));
   }
   surface.setOpacity(1);
 }

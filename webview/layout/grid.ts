@@ -17,8 +17,11 @@ export type Grid = {
 const slot = 15;
 const sidePadding = 14;
 const minColumn = 34;
+/** Room for a token's text below its column: about this much a letter, up to a limit. */
+const letterWidth = 6.8;
+const mostTextWidth = 82;
 const minRow = 15;
-const maxRow = 84;
+const maxRow = 120;
 
 /**
  * Places every visible node. Columns are as wide as their fullest cell needs and share what is left of the available
@@ -36,7 +39,10 @@ export function gridLayout(index: GraphIndex, visible: Visible, available: { wid
     if (members) members.push(node);
     else cells.set(cell, [node]);
   }
-  const needed = new Float32Array(nPositions).fill(minColumn);
+  const needed = Float32Array.from({ length: nPositions }, (_, pos) => {
+    const letters = index.graph.metadata.promptTokens[pos]?.length ?? 0;
+    return Math.max(minColumn, Math.min(mostTextWidth, letters * letterWidth + sidePadding));
+  });
   for (const [cell, members] of cells) {
     const pos = cell % nPositions;
     const isOutputs = cell >= (nLayers + 1) * nPositions;

@@ -14,6 +14,8 @@ type BoxProperties = {
   readonly box: Box;
   readonly corner: { readonly x: number; readonly y: number };
   readonly width: number;
+  /** Screen pixels per unit of the field. */
+  readonly zoom: number;
   /** How far the box can move before it leaves the field. */
   readonly room: { readonly width: number; readonly height: number };
   readonly intents: Intents;
@@ -96,7 +98,7 @@ export function createBoxElement(properties: BoxProperties): HTMLElement {
 }
 
 function connectDrag(element: HTMLElement, properties: BoxProperties, onClick: (event: PointerEvent) => void): void {
-  const { corner, room, intents, placeKey } = properties;
+  const { corner, room, zoom, intents, placeKey } = properties;
   let from: { x: number; y: number } | null = null;
   let place: { x: number; y: number } | null = null;
   element.addEventListener('pointerdown', (event) => {
@@ -107,8 +109,8 @@ function connectDrag(element: HTMLElement, properties: BoxProperties, onClick: (
   });
   element.addEventListener('pointermove', (event) => {
     if (!from) return;
-    const dx = event.clientX - from.x;
-    const dy = event.clientY - from.y;
+    const dx = (event.clientX - from.x) / zoom;
+    const dy = (event.clientY - from.y) / zoom;
     if (!place && Math.hypot(dx, dy) < dragSlack) return;
     place = {
       x: Math.min(Math.max(0, corner.x + dx), Math.max(0, room.width)),

@@ -28,7 +28,7 @@ export function createFilterMenu(intents: Intents): View {
   const frequency = slider('Fires at most', { min: -4, max: 0, step: 0.05 }, (value) =>
     intents.apply(setFilters((filters) => ({ ...filters, maxFrequency: value >= 0 ? null : 10 ** value }))),
   );
-  const edges = slider('Edges at rest', { min: 0, max: 5000, step: 100 }, (value) =>
+  const edges = slider('Edges at rest', { min: 0, max: 5000, step: 50 }, (value) =>
     intents.apply(setFilters((filters) => ({ ...filters, edgeLimit: value }))),
   );
   const allEdges = checkbox('Keep all edges while a node is selected', (isOn) =>

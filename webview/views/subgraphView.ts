@@ -18,6 +18,7 @@ import type { Intents, View } from './view.ts';
 import { changeOf } from './view.ts';
 
 const boxHeight = 40;
+const smallestZoom = 0.68;
 
 type Placed = { readonly request: LayoutRequest; readonly result: LayoutResult };
 type Corner = { readonly x: number; readonly y: number };
@@ -102,8 +103,12 @@ export function createSubgraphView(
   function drawBoxes(state: ViewState, derived: Derived, layout: Placed | null): void {
     if (!layout) return;
     const { result, request } = layout;
-    const width = Math.max(result.width, field.clientWidth - 2);
-    const height = Math.max(result.height, field.clientHeight - 2);
+    // A picture that is somewhat too large is drawn smaller; a much larger one scrolls.
+    const fit = Math.min((field.clientWidth - 2) / result.width, (field.clientHeight - 2) / result.height);
+    const zoom = Math.min(1, Math.max(smallestZoom, fit));
+    const width = Math.max(result.width, (field.clientWidth - 2) / zoom);
+    const height = Math.max(result.height, (field.clientHeight - 2) / zoom);
+    boxes.style.setProperty('zoom', String(zoom));
     boxes.style.width = `${width}px`;
     boxes.style.height = `${height}px`;
     const offset = {
@@ -129,6 +134,7 @@ export function createSubgraphView(
           box,
           corner: corners[position],
           width: sizes[position],
+          zoom,
           room: { width: width - sizes[position], height: height - boxHeight },
           intents,
           placeKey: placeKey(derived, box),
