@@ -1,0 +1,58 @@
+import type { CircuitGraph } from './circuitGraph.ts';
+import { foreignFields } from './foreignFields.ts';
+import type { JsonObject } from './json.ts';
+import { objectIn } from './readMetadata.ts';
+import { writeGraph } from './writeGraph.ts';
+
+/**
+ * The graph as a file for circuit-tracer's viewer: `scan` is the transcoder set's reference, by which that viewer finds
+ * feature examples, and nothing points to Neuronpedia's.
+ * @param scan the set's reference where the graph's own `scan` is another name, as in files from Neuronpedia
+ */
+export function toCircuitTracer(graph: CircuitGraph, scan: string = graph.metadata.scan): string {
+  const foreign = foreignFields(graph.foreign);
+  const metadata = withoutField(foreign.metadata ?? {}, 'feature_details');
+  return writeGraph({
+    ...graph,
+    metadata: { ...graph.metadata, scan },
+    foreign: { ...foreign, metadata: { transcoder_list: [], ...metadata } },
+  });
+}
+
+/**
+ * The graph as a file that Neuronpedia accepts and shows with its own dashboards.
+ * @param modelId   Neuronpedia's name of the model, such as `gemma-2-2b`
+ * @param sourceSet Neuronpedia's name of the transcoder set, such as `gemmascope-transcoder-16k`; null when it has none
+ */
+export function toNeuronpedia(graph: CircuitGraph, modelId: string, sourceSet: string | null): string {
+  const foreign = foreignFields(graph.foreign);
+  const details = objectIn(foreign.metadata ?? {}, 'feature_details');
+  return writeGraph({
+    ...graph,
+    metadata: { ...graph.metadata, scan: modelId },
+    foreign: {
+      ...foreign,
+      info: { transcoder_set: graph.metadata.scan, ...foreign.info },
+      metadata: {
+        ...foreign.metadata,
+        ...(sourceSet === null ? {} : { feature_details: { ...details, neuronpedia_source_set: sourceSet } }),
+      },
+    },
+  });
+}
+
+/** What Neuronpedia would stumble over, as sentences; empty when it opens the graph. */
+export function neuronpediaProblems(graph: CircuitGraph): string[] {
+  const problems: string[] = [];
+  if (!graph.nodes.some((node) => node.kind !== 'logit' && node.kind !== 'token' && node.layer > 0)) {
+    problems.push('The graph has no node above layer 0 besides its outputs; Neuronpedia draws nothing then.');
+  }
+  if (graph.metadata.promptTokens.length > 64) {
+    problems.push(`The prompt has ${graph.metadata.promptTokens.length} tokens; Neuronpedia is made for up to 64.`);
+  }
+  return problems;
+}
+
+function withoutField(value: JsonObject, name: string): JsonObject {
+  return Object.fromEntries(Object.entries(value).filter(([key]) => key !== name));
+}
