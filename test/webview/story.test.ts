@@ -1,0 +1,163 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createDeriver } from '../../webview/derive.ts';
+import { indexGraph } from '../../webview/graphIndex.ts';
+import { findNodes } from '../../webview/search.ts';
+import { changeEdit, interventionsOf, noSteering, tokenChanges, withEdit } from '../../webview/steeringState.ts';
+import { initialState } from '../../webview/store.ts';
+import { subgraphOf, subgraphScores } from '../../webview/subgraph.ts';
+import { dismiss, receive } from '../../webview/updates.ts';
+import { percent, showToken, signedPercent } from '../../webview/words.ts';
+import { dallasTrace, sampleCard } from '../support/sampleTrace.ts';
+
+const trace = dallasTrace();
+const index = indexGraph(trace.graph);
+const { nodes } = index.graph;
+const shown = receive({ type: 'showGraph', trace })(initialState(null));
+const nameOf = (node: number) => nodes[node].label;
+
+test('the summary names the answer, the groups behind it and the share in errors', () => {
+  const { story } = createDeriver()(shown)!;
+  assert.equal(story.predictions[0].text, ' Austin');
+  assert.ok(Math.abs(story.predictions[0].probability - 0.812) < 1e-9);
+  assert.equal(story.groups[0].name, 'Texas');
+  assert.ok(story.groups.every(({ share }) => share > 0 && share <= 1));
+  assert.ok(Math.abs((story.errorShare ?? 0) - 0.09) < 1e-9);
+});
+
+test('features with one label near each other, and one feature at two tokens, are proposed as a group, with the reason', () => {
+  const { proposals } = createDeriver()(shown)!;
+  const texas = proposals.find(({ name }) => name === 'Texas');
+  assert.ok(texas && texas.members.length >= 4);
+  assert.ok(texas.members.every((node) => nodes[node].label === 'Texas'));
+  assert.match(texas.reason, /same feature at “Dallas”, “is”/);
+  assert.match(texas.reason, /the same label/);
+});
+
+test('a dismissed proposal does not come back', () => {
+  const derive = createDeriver();
+  const [first] = derive(shown)!.proposals;
+  const rest = derive(dismiss(first.id)(shown))!.proposals;
+  assert.ok(rest.every(({ id }) => id !== first.id));
+});
+
+test('what is grouped is no longer proposed', () => {
+  const members = nodes.flatMap(({ label, id }) => (label === 'Texas' ? [id] : []));
+  const grouped = receive({ type: 'showGraph', trace: dallasTrace({ supernodes: [{ label: 'Lone Star', members }] }) })(
+    shown,
+  );
+  const { proposals, story } = createDeriver()(grouped)!;
+  assert.ok(proposals.every(({ members: own }) => own.every((node) => nodes[node].label !== 'Texas')));
+  assert.equal(story.groups[0].name, 'Lone Star');
+  assert.equal(story.groups[0].type, 'supernode');
+});
+
+test('effects between the boxes of the subgraph are summed', () => {
+  const texas = nodes.flatMap(({ label, id }) => (label === 'Texas' ? [id] : []));
+  const say = nodes.flatMap(({ label, id }) => (label === 'say a capital' ? [id] : []));
+  const view = dallasTrace({
+    supernodes: [
+      { label: 'a', members: texas },
+      { label: 'b', members: say },
+    ],
+  }).graph.view;
+  const { boxes, edges } = subgraphOf(index, view);
+  assert.deepEqual(
+    boxes.map(({ supernode }) => supernode),
+    [0, 1, null],
+  );
+  const edge = edges.find(({ source, target }) => source === 0 && target === 1)!;
+  let sum = 0;
+  for (let each = 0; each < index.graph.edges.weight.length; each++) {
+    const { source, target, weight } = index.graph.edges;
+    if (nodes[source[each]].label === 'Texas' && nodes[target[each]].label === 'say a capital') sum += weight[each];
+  }
+  assert.ok(Math.abs(edge.weight - sum) < 1e-5);
+  assert.ok(Math.abs(edge.share) <= 1);
+});
+
+test('with every feature pinned the subgraph explains what the graph explains, with none it explains less', () => {
+  const features = new Set(nodes.flatMap(({ kind }, node) => (kind === 'feature' ? [node] : [])));
+  const all = subgraphScores(index, features);
+  const none = subgraphScores(index, new Set());
+  const some = subgraphScores(index, new Set([...features].slice(0, 12)));
+  assert.ok(none.replacement < some.replacement && some.replacement < all.replacement);
+  assert.ok(all.replacement <= 1 && none.replacement > 0);
+});
+
+test('search finds by label, token, feature number, layer and example text, the most influential first', () => {
+  const none = new Map();
+  const labels = (query: string, cards = none) =>
+    findNodes(index, query, nameOf, cards).map((node) => nodes[node].label);
+  assert.ok(labels('texas').length >= 5 && labels('texas').every((label) => /texas/i.test(label)));
+  assert.deepEqual(
+    findNodes(index, '3/113', nameOf, none).map((node) => nodes[node].id),
+    ['3_113_9'],
+  );
+  assert.ok(findNodes(index, 'dallas l1', nameOf, none).every((node) => nodes[node].layer === 1));
+  assert.deepEqual(labels(''), []);
+  assert.deepEqual(labels('no such thing'), []);
+  const cards = new Map([['1/127', { type: 'ready', card: sampleCard(1, 127, '') } as const]]);
+  assert.deepEqual(
+    findNodes(index, 'houston', (node) => nodes[node].label, cards)
+      .map((node) => nodes[node].id)
+      .includes('1_127_6' as never),
+    true,
+  );
+  const influence = findNodes(index, 'texas', nameOf, none).map((node) => index.influence[node]);
+  assert.deepEqual(
+    influence,
+    [...influence].sort((a, b) => b - a),
+  );
+});
+
+test('an edit is one intervention for every feature of its group, and off edits are none', () => {
+  const texas = nodes.flatMap(({ label }, node) => (label === 'Texas' ? [node] : []));
+  const token = nodes.findIndex(({ kind }) => kind === 'token');
+  const steering = withEdit(noSteering, 'Texas', [...texas, token]);
+  const off = interventionsOf(steering, nodes);
+  assert.equal(off.length, texas.length);
+  assert.ok(off.every(({ kind, value }) => kind === 'ablate' && value === 0));
+  const key = steering.edits[0].key;
+  const doubled = interventionsOf(changeEdit(steering, key, { factor: -2 }), nodes);
+  assert.ok(doubled.every(({ kind, value }) => kind === 'scale' && value === -2));
+  assert.deepEqual(interventionsOf(changeEdit(steering, key, { isOn: false }), nodes), []);
+  assert.deepEqual(changeEdit(steering, key, null).edits, []);
+  assert.equal(withEdit(steering, 'again', [...texas, token]).edits.length, 1);
+});
+
+test('a slow model is not run again with every move of a slider, a fast one is', () => {
+  const key = withEdit(noSteering, 'x', [0]).edits[0].key;
+  const result = { before: [], after: [], generatedBefore: [], generatedAfter: [], changed: [] };
+  const wanted = (milliseconds: number) =>
+    changeEdit({ ...withEdit(noSteering, 'x', [0]), result: { ...result, milliseconds } }, key, { factor: 1 }).isWanted;
+  assert.equal(wanted(50), true);
+  assert.equal(wanted(5000), false);
+});
+
+test('before and after are matched by token id', () => {
+  const of = (id: number, text: string, probability: number) => ({ id, text, probability });
+  const changes = tokenChanges({
+    before: [of(1, ' Austin', 0.8), of(2, ' x', 0.1)],
+    after: [of(3, ' Sacramento', 0.6), of(1, ' Austin', 0.2)],
+    generatedBefore: [],
+    generatedAfter: [],
+    changed: [],
+    milliseconds: 1,
+  });
+  assert.deepEqual(changes, [
+    { text: ' Austin', before: 0.8, after: 0.2 },
+    { text: ' Sacramento', before: 0, after: 0.6 },
+    { text: ' x', before: 0.1, after: 0 },
+  ]);
+});
+
+test('small shares never read as nothing, and white space is visible', () => {
+  assert.equal(percent(0.8543), '85 %');
+  assert.equal(percent(0.0312), '3.1 %');
+  assert.equal(percent(0.0001), '<0.1 %');
+  assert.equal(percent(0), '0 %');
+  assert.equal(signedPercent(-0.2), '−20 %');
+  assert.equal(showToken(' Dallas\n'), '·Dallas⏎');
+  assert.equal(showToken(''), '∅');
+});
