@@ -63,6 +63,8 @@ export type ForwardResult = {
   /** [pos, dModel] embedding rows as they enter the residual stream (Gemma: times √dModel). */
   readonly tokenVectors: Float32Array;
   readonly layers: readonly LayerCapture[];
+  /** [pos, dModel] the residual stream after the last layer, before the final norm. */
+  readonly residFinal: Float32Array;
   /** [pos] 1/√(mean square + ε) at the final norm. */
   readonly finalNormScale: Float32Array;
   /** [pos, dVocab] after the final soft cap, for 'all'; [1, dVocab] of the last position for 'last'; empty for 'none'. */

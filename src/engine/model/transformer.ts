@@ -99,7 +99,7 @@ export class Transformer implements LanguageModel {
     const gain = this.weights.model('finalNorm');
     const { normed, scale } = rootMeanSquareNorm(resid, gain, normEpsilon, options.frozenNorms?.finalNormScale ?? null);
     const logits = await this.#logits(normed, options);
-    return { nPos: ids.length, tokenVectors, layers, finalNormScale: scale, logits };
+    return { nPos: ids.length, tokenVectors, layers, residFinal: resid, finalNormScale: scale, logits };
   }
 
   /** Embedding rows [pos, dModel] as they enter the residual stream. */
