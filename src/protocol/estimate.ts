@@ -1,0 +1,143 @@
+import type { AttributionSettings, ModelDescription, SetDescription } from './engine.ts';
+
+export type Machine = {
+  /** Bytes of memory that all programs share. */
+  readonly memory: number;
+  readonly cores: number;
+};
+
+export type TraceEstimate = {
+  /** The engine's own memory at its peak, without file pages that the system keeps as it likes. */
+  readonly bytes: number;
+  readonly seconds: number;
+  /** What takes the memory, largest first. */
+  readonly parts: readonly { readonly name: string; readonly bytes: number }[];
+  /** `over`: the machine would run out of memory, and `advice` says what to change. */
+  readonly verdict: 'fits' | 'slow' | 'over';
+  readonly advice: string;
+};
+
+type TraceSize = {
+  readonly model: Pick<ModelDescription, 'nLayers' | 'dModel' | 'dVocab' | 'parameters' | 'weightBytes'>;
+  readonly set: Pick<SetDescription, 'kind' | 'nLayers' | 'featuresPerLayer' | 'weightBytes'>;
+  readonly nTokens: number;
+  readonly maxFeatureNodes: AttributionSettings['maxFeatureNodes'];
+};
+
+const float = 4;
+const megabyte = 2 ** 20;
+
+/** The engine process before it has read anything: Node, onnxruntime and its compiled steps (measured: 190 MB). */
+const baseBytes = 190 * megabyte;
+/** Smaller models are kept in memory as float32 (`engine/model/weights.ts`). */
+const keptModelBytes = 256 * megabyte;
+/** Larger attention weights are read again in each sweep (`engine/attribution/localModel.ts`). */
+const keptCarryBytes = 512 * megabyte;
+/** Pieces of pre-activations, of the unembedding and of encoders (`encode.ts`, `transformer.ts`, `matrixProduct.ts`). */
+const largestPiece = 64 * megabyte;
+const smallPieces = 48 * megabyte;
+/** Adaptive mode attributes at most this many features (`engine/attribution/attribute.ts`). */
+const mostAdaptive = 8192;
+/** Features that fire at one layer and position: published sets aim at 10 to 150. */
+const activePerPlace = 60;
+/** Numbers per position and layer that a forward pass leaves, in multiples of dModel: residual, MLP input and output. */
+const keptPerPosition = 6;
+/** The output and value projections together are about this many dModel wide in all the families. */
+const attentionWidth = 1.4;
+
+/** Floating-point operations a second and core, and bytes a second from files that are in the cache (measured on 2 cores). */
+const operationsPerCore = 6e10;
+const cachedBytesPerSecond = 2e9;
+/** Files that exceed the memory are read from the disk each time. */
+const diskBytesPerSecond = 3e8;
+
+/** Own memory above this share of the machine's leaves too little for everything else. */
+const mostOfMemory = 0.8;
+/** Traces that take longer than this are said to be slow. */
+const patience = 120;
+
+/**
+ * Memory and time of a trace, from sizes alone: a formula with the engine's own limits, to be right within a factor of
+ * two. The number of features that fire is not known before and is taken as 60 at each layer and position.
+ */
+export function estimateTrace(size: TraceSize, machine: Machine): TraceEstimate {
+  const parts = memoryParts(size).sort((a, b) => b.bytes - a.bytes);
+  const bytes = parts.reduce((sum, part) => sum + part.bytes, 0);
+  const seconds = timeOf(size, machine);
+  const verdict = bytes > mostOfMemory * machine.memory ? 'over' : seconds > patience ? 'slow' : 'fits';
+  return { bytes, seconds, parts, verdict, advice: verdict === 'fits' ? '' : adviceFor(size, machine) };
+}
+
+function activeCount({ set, nTokens }: TraceSize): number {
+  return set.nLayers * nTokens * Math.min(activePerPlace, set.featuresPerLayer);
+}
+
+function attributedCount(size: TraceSize): number {
+  const active = activeCount(size);
+  if (size.maxFeatureNodes === 'all') return active;
+  return Math.min(active, size.maxFeatureNodes === 'adaptive' ? mostAdaptive : size.maxFeatureNodes);
+}
+
+/** Cross-layer features write to all layers from their own on: half of them, on average. */
+function writesPerFeature({ set }: TraceSize): number {
+  return set.kind === 'cross-layer' ? (set.nLayers + 1) / 2 : 1;
+}
+
+function memoryParts(size: TraceSize): { name: string; bytes: number }[] {
+  const { model, set, nTokens } = size;
+  const asFloats = model.parameters * float;
+  const isKept = asFloats <= keptModelBytes;
+  const carry = model.nLayers * attentionWidth * model.dModel ** 2 * float;
+  const active = activeCount(size);
+  const attributed = attributedCount(size);
+  const sources = active + set.nLayers * nTokens;
+  const heads = Math.max(1, model.dModel / 128);
+  return [
+    { name: 'the engine', bytes: baseBytes + smallPieces },
+    { name: 'weights', bytes: isKept ? asFloats : model.weightBytes / model.nLayers + largestPiece },
+    { name: 'attention weights', bytes: carry <= keptCarryBytes ? carry : (2 * carry) / model.nLayers },
+    {
+      name: 'the forward pass',
+      bytes: model.nLayers * nTokens * (keptPerPosition * model.dModel + heads * nTokens) * float,
+    },
+    { name: 'pre-activations', bytes: Math.min(largestPiece, nTokens * set.featuresPerLayer * float) },
+    { name: 'what features write', bytes: active * writesPerFeature(size) * model.dModel * float },
+    { name: 'what features read', bytes: Math.min(attributed, mostAdaptive) * model.dModel * float },
+    // A target is reached from lower layers and earlier positions only: a third of all sources.
+    { name: 'direct effects', bytes: (attributed * sources * float) / 3 },
+  ];
+}
+
+function timeOf(size: TraceSize, { memory, cores }: Machine): number {
+  const { model, set, nTokens } = size;
+  const forward = 2 * model.parameters * nTokens;
+  const encode = 2 * set.nLayers * set.featuresPerLayer * model.dModel * nTokens;
+  const attributed = attributedCount(size);
+  // Each target goes down half the layers over half the positions: through the output and value projections, and one
+  // product with each source on the way.
+  const carry = attributed * (model.nLayers / 2) * (nTokens / 2) * 2 * attentionWidth * model.dModel ** 2;
+  const dots = (attributed * activeCount(size) * writesPerFeature(size) * 2 * model.dModel) / 3;
+  const operations = forward + encode + carry + dots;
+  // The model, its unembedding once more, and the encoders: half of a set.
+  const bytes = model.weightBytes + model.dVocab * model.dModel * 2 + set.weightBytes / 2;
+  const rate = model.weightBytes + set.weightBytes > memory ? diskBytesPerSecond : cachedBytesPerSecond;
+  return 0.3 + operations / (operationsPerCore * cores) + bytes / rate;
+}
+
+/** What makes a trace smaller, with a number that fits where there is one. */
+function adviceFor(size: TraceSize, machine: Machine): string {
+  const isFine = (changed: TraceSize) =>
+    memoryParts(changed).reduce((sum, part) => sum + part.bytes, 0) <= mostOfMemory * machine.memory &&
+    timeOf(changed, machine) <= patience;
+  const advice: string[] = [];
+  const features = [4096, 2048, 1024, 512].find(
+    (maxFeatureNodes) => maxFeatureNodes < attributedCount(size) && isFine({ ...size, maxFeatureNodes }),
+  );
+  if (features !== undefined) advice.push(`set Max Features to ${features.toLocaleString('en')}`);
+  let nTokens = size.nTokens;
+  while (nTokens > 4 && !isFine({ ...size, nTokens })) nTokens = Math.floor(nTokens * 0.8);
+  if (nTokens < size.nTokens && isFine({ ...size, nTokens })) advice.push(`shorten the prompt to ${nTokens} tokens`);
+  if (advice.length === 0) advice.push('choose a smaller model or transcoder set');
+  const words = advice.join(', or ');
+  return `${words[0].toUpperCase()}${words.slice(1)}.`;
+}

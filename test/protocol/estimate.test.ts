@@ -1,0 +1,77 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { estimateTrace } from '../../src/protocol/estimate.ts';
+
+const gigabyte = 1e9;
+const laptop = { memory: 16 * gigabyte, cores: 8 };
+
+/** gemma-2-2b with 16,384 features a layer. */
+const gemma2b = {
+  model: { nLayers: 26, dModel: 2304, dVocab: 256_000, parameters: 2.6e9, weightBytes: 5.2e9 },
+  set: { kind: 'per-layer', nLayers: 26, featuresPerLayer: 16_384, weightBytes: 4e9 },
+  nTokens: 32,
+  maxFeatureNodes: 1000,
+} as const;
+
+test('a two-billion-parameter model with sixteen thousand features a layer fits a laptop', () => {
+  const { bytes, verdict, advice, parts } = estimateTrace(gemma2b, laptop);
+  assert.ok(bytes > 0.5 * gigabyte && bytes < 4 * gigabyte, String(bytes));
+  assert.equal(verdict, 'fits');
+  assert.equal(advice, '');
+  assert.equal(
+    parts.reduce((sum, part) => sum + part.bytes, 0),
+    bytes,
+  );
+});
+
+test('the built-in size takes seconds on two cores', () => {
+  const model = { nLayers: 6, dModel: 128, dVocab: 1000, parameters: 1.5e6, weightBytes: 6e6 };
+  const set = { kind: 'per-layer', nLayers: 6, featuresPerLayer: 2048, weightBytes: 13e6 } as const;
+  const { seconds, bytes } = estimateTrace(
+    { model, set, nTokens: 12, maxFeatureNodes: 'adaptive' },
+    { memory: 8 * gigabyte, cores: 2 },
+  );
+  assert.ok(seconds < 5, String(seconds));
+  assert.ok(bytes < 0.6 * gigabyte, String(bytes));
+});
+
+test('over budget it says what to change, with numbers that then fit', () => {
+  const long = { ...gemma2b, nTokens: 1500, maxFeatureNodes: 'adaptive' } as const;
+  const small = { memory: 8 * gigabyte, cores: 8 };
+  const { verdict, advice } = estimateTrace(long, small);
+  assert.equal(verdict, 'over');
+  const nTokens = Number(/shorten the prompt to (\d+) tokens/i.exec(advice)?.[1]);
+  assert.ok(nTokens > 4 && nTokens < 1500, advice);
+  assert.equal(estimateTrace({ ...long, nTokens }, small).verdict, 'fits');
+});
+
+test('a machine on which nothing helps is told to take a smaller model', () => {
+  const { verdict, advice } = estimateTrace(gemma2b, { memory: 0.3 * gigabyte, cores: 2 });
+  assert.equal(verdict, 'over');
+  assert.match(advice, /^Choose a smaller model/);
+});
+
+test('more tokens, more features or fewer cores never make a trace cheaper', () => {
+  const size = fc.record({
+    nTokens: fc.integer({ min: 1, max: 2000 }),
+    maxFeatureNodes: fc.integer({ min: 1, max: 20_000 }),
+    cores: fc.integer({ min: 1, max: 64 }),
+  });
+  fc.assert(
+    fc.property(size, size, (a, b) => {
+      const [less, more] = [Math.min, Math.max].map((pick) => ({
+        nTokens: pick(a.nTokens, b.nTokens),
+        maxFeatureNodes: pick(a.maxFeatureNodes, b.maxFeatureNodes),
+      }));
+      const cheap = estimateTrace({ ...gemma2b, ...less }, { ...laptop, cores: Math.max(a.cores, b.cores) });
+      const dear = estimateTrace({ ...gemma2b, ...more }, { ...laptop, cores: Math.min(a.cores, b.cores) });
+      assert.ok(cheap.bytes <= dear.bytes && cheap.seconds <= dear.seconds);
+    }),
+  );
+});
+
+test('cross-layer features take more memory, since each writes to many layers', () => {
+  const cross = { ...gemma2b, set: { ...gemma2b.set, kind: 'cross-layer' as const } };
+  assert.ok(estimateTrace(cross, laptop).bytes > 2 * estimateTrace(gemma2b, laptop).bytes);
+});
