@@ -12,6 +12,7 @@ import type { Preview } from '../panel/graphPage.ts';
 import type { GraphPanels } from '../panel/graphPanels.ts';
 import type { Job, Jobs } from '../runJob.ts';
 import { showError } from '../showError.ts';
+import { expectTrace } from '../traceEstimate.ts';
 import type { TraceRecord } from '../traceRecord.ts';
 import type { Traces } from '../traces.ts';
 
@@ -44,6 +45,9 @@ export async function traceAgain(services: TraceServices, record: TraceRecord): 
   await traceChosen(services, { prompt: record.prompt, placed, uri: null }, performance.now(), record);
 }
 
+/** Milliseconds between two reports of progress to the screen. */
+const progressInterval = 80;
+
 async function traceChosen(
   services: TraceServices,
   chosen: ChosenPrompt,
@@ -61,9 +65,14 @@ async function traceChosen(
     const signal = AbortSignal.any([job.signal, controller.signal]);
     const panel = panels.forNewTrace(shorten(chosen.placed.text, 32));
     let preview: Preview | null = null;
+    let heading = title;
+    let said = 0;
     const say = (phase: Parameters<Job['report']>[0]): void => {
+      // Short phases of short prompts would keep the page busy with drawing their progress.
+      if (performance.now() - said < progressInterval) return;
+      said = performance.now();
       job.report(phase);
-      const progress = { type: 'progress', title, ...phase } as const;
+      const progress = { type: 'progress', title: heading, ...phase } as const;
       panel.show({ type: 'busy', progress, preview, cancel: () => controller.abort() });
     };
     try {
@@ -75,6 +84,8 @@ async function traceChosen(
       );
       preview = { type: 'preview', tokens: tokens.map((token) => token.text), predictions: [] };
       for (const warning of warnings) void vscode.window.showWarningMessage(warning);
+      heading = `${title}, ${await expectTrace(engine, config, tokens.length, signal)}`;
+      said = 0;
       say({ phase: 'load model', done: 0, total: 1 });
       const request = traceRequest(config, chosen.prompt);
       const result = await engine.call('trace', request, { signal, onProgress: say });
