@@ -2,8 +2,9 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { chromium } from 'playwright-core';
+import type { ToPanel } from '../../src/protocol/panel.ts';
 import type { PageCase } from './page.ts';
-import { outFolder, writePage } from './page.ts';
+import { outFolder, packed, writePage } from './page.ts';
 
 declare global {
   interface Window {
@@ -46,4 +47,17 @@ export async function rest(page: Page): Promise<void> {
 /** Keeps a picture of the page in test/screens/out, to be looked at. */
 export async function picture(page: Page, name: string): Promise<void> {
   await page.screenshot({ path: path.join(outFolder, `${name}.png`) });
+}
+
+/** Says something to the page as the extension would, and waits until it has been drawn. */
+export async function deliver(page: Page, message: ToPanel): Promise<void> {
+  await page.evaluate((text) => window.deliverPacked(text), JSON.stringify(packed(message)));
+  await rest(page);
+}
+
+/** Where a node is drawn; fails when it is not on screen. */
+export async function placeOf(page: Page, id: string): Promise<{ x: number; y: number }> {
+  const place = await page.evaluate((node) => window.placeOfNode(node), id);
+  if (!place) throw new Error(`Node ${id} is not on screen.`);
+  return place;
 }

@@ -25,19 +25,19 @@ export function writePage({ name, theme, messages, remembered }: PageCase): stri
   mkdirSync(folder, { recursive: true });
   const built = (file: string) => pathToFileURL(path.join(root, 'dist/webview', file)).href;
   const variables = Object.entries(theme.variables).map(([key, value]) => `--vscode-${key}: ${value};`);
-  const state = { tourDone: true };
   const html = `<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="${policy}">
 <title>${name} · ${theme.name}</title>
 <style>html { ${variables.join(' ')} }</style>
 <link rel="stylesheet" href="${built('style.css')}">
 <script id="prompt-circuits-config" type="application/json">${inScript({ elkWorker: built('elk-worker.js') })}</script>
 <script id="messages" type="application/json">${inScript(messages.map(packed))}</script>
-<script>
+<script nonce="${nonce}">
   window.posted = [];
-  let kept = ${inScript(remembered ?? { panels: {}, isTourDone: state.tourDone })};
+  let kept = ${inScript(remembered ?? { panels: {}, isTourDone: true })};
   const revive = (key, value) => value && value.typed ? new globalThis[value.typed](value.data) : value;
   window.deliver = (message) => window.dispatchEvent(new MessageEvent('message', { data: message }));
   window.deliverPacked = (text) => window.deliver(JSON.parse(text, revive));
@@ -55,7 +55,7 @@ export function writePage({ name, theme, messages, remembered }: PageCase): stri
 </head>
 <body class="${theme.bodyClass}">
 <div id="app"></div>
-<script src="${built('main.js')}"></script>
+<script nonce="${nonce}" src="${built('main.js')}"></script>
 </body>
 </html>
 `;
@@ -75,6 +75,11 @@ export function packed(message: ToPanel): unknown {
     }),
   );
 }
+
+const nonce = 'page';
+
+/** What the extension's page allows (src/host/panel/html.ts), with files in place of the webview's own addresses. */
+const policy = `default-src 'none'; script-src 'nonce-${nonce}'; style-src file: 'unsafe-inline'; font-src file:; img-src file: data: blob:; connect-src file:; worker-src blob:`;
 
 function inScript(value: unknown): string {
   return JSON.stringify(value).replace(/</g, '\\u003c');

@@ -41,8 +41,10 @@ export type Page = View & {
 export function createPage(intents: Intents, activity: Activity, host: Host, palette: Palette): Page {
   const graph = createGraphView(intents, activity, palette);
   const axis = createTokenAxis(intents);
-  const toolbar = createToolbar(intents, () =>
-    intents.apply((state) => setPanels({ isLegendOpen: !state.panels.isLegendOpen })(state)),
+  const toolbar = createToolbar(
+    intents,
+    () => intents.apply((state) => setPanels({ isLegendOpen: !state.panels.isLegendOpen })(state)),
+    () => graph.element.focus(),
   );
   const story = createStoryView(intents);
   const legend = createLegend(intents);

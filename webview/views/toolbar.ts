@@ -16,8 +16,12 @@ import { changeOf } from './view.ts';
 const mostResults = 40;
 
 /** Search, how much is shown, which edges, filters, export, and what of the page is open. */
-export function createToolbar(intents: Intents, openHelp: () => void): View & { focusSearch(): void } {
-  const search = createSearch(intents);
+export function createToolbar(
+  intents: Intents,
+  openHelp: () => void,
+  focusGraph: () => void,
+): View & { focusSearch(): void } {
+  const search = createSearch(intents, focusGraph);
   const prune = slider(
     'Show',
     {
@@ -100,7 +104,7 @@ export function createToolbar(intents: Intents, openHelp: () => void): View & { 
 }
 
 /** The search field with its list of found nodes. */
-function createSearch(intents: Intents): View & { focus(): void } {
+function createSearch(intents: Intents, focusGraph: () => void): View & { focus(): void } {
   const field = textField('Search nodes', { placeholder: 'Search label, token, 3/24…', icon: 'search' }, (value) =>
     intents.apply(setSearch(value)),
   );
@@ -137,6 +141,7 @@ function createSearch(intents: Intents): View & { focus(): void } {
     if (event.key === 'Enter' && found.length > 0) {
       intents.apply(select(found[chosen]));
       show(false);
+      focusGraph();
     }
   });
   return {

@@ -1,0 +1,332 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import type { Page } from 'playwright-core';
+import { readGraph } from '../../src/graph/readGraph.ts';
+import type { InterveneResult } from '../../src/protocol/engine.ts';
+import type { PanelTrace, ToPanel } from '../../src/protocol/panel.ts';
+import { asTrace, dallasTrace, largeTrace, sampleCard } from '../support/sampleTrace.ts';
+import { deliver, placeOf, rest } from './browser.ts';
+
+/** A state of the panel: how it comes about, and what must be on it. Run in every theme; each is a page of its own. */
+export type State = {
+  readonly name: string;
+  readonly size?: { readonly width: number; readonly height: number };
+  readonly messages: readonly ToPanel[];
+  readonly remembered?: unknown;
+  readonly act?: (page: Page) => Promise<void>;
+  readonly check: (page: Page) => Promise<void>;
+};
+
+export const dallas = dallasTrace();
+const show = (trace: PanelTrace): ToPanel => ({ type: 'showGraph', trace });
+export const texas = dallas.graph.nodes.find(({ label, layer, pos }) => label === 'Texas' && layer === 3 && pos === 9)!;
+export const texasIds = dallas.graph.nodes.flatMap(({ label, id }) => (label === 'Texas' ? [id as string] : []));
+
+export function goldenTrace(name: string): PanelTrace {
+  const file = path.join(import.meta.dirname, '../fixtures/goldens', name, 'graph.json');
+  return asTrace(readGraph(readFileSync(file, 'utf8')).graph, name);
+}
+
+export const sacramento: InterveneResult = {
+  before: [
+    { id: 1, text: ' Austin', probability: 0.81 },
+    { id: 2, text: ' Texas', probability: 0.06 },
+  ],
+  after: [
+    { id: 3, text: ' Sacramento', probability: 0.44 },
+    { id: 1, text: ' Austin', probability: 0.13 },
+  ],
+  generatedBefore: [],
+  generatedAfter: [],
+  changed: [{ layer: 3, pos: 9, feature: texas.feature ?? 0, before: 2.1, after: 0.4 }],
+  milliseconds: 34,
+};
+
+const text = (page: Page, selector: string) => page.locator(selector).first().innerText();
+
+export const states: readonly State[] = [
+  {
+    name: 'answer',
+    messages: [show({ ...dallas, unexpandedInfluence: 0.013, warnings: ['The prompt ends in a space.'] })],
+    async check(page) {
+      assert.equal((await text(page, '.says .answer')).replace(/\s+/g, ' '), '“Austin” 81 %');
+      assert.deepEqual(await page.locator('.predictions .prediction-text').allInnerTexts(), [
+        '·Texas',
+        '·Houston',
+        '·Dallas',
+        '·the',
+      ]);
+      assert.equal(await text(page, '.group .group-label'), 'Texas');
+      assert.equal(await page.locator('.group').count(), 5);
+      assert.match(
+        await text(page, '.explains'),
+        /91 %\s+9\.0 % in errors\s+Replacement\s+0\.91\s+Completeness\s+0\.96\s+Not expanded\s+1\.3 %/,
+      );
+      assert.equal(await page.locator('.prompt-token').count(), 11);
+      assert.deepEqual((await page.locator('.axis-token').allInnerTexts()).slice(1, 4), ['Fact', ':', '·the']);
+    },
+  },
+  {
+    name: 'hovered',
+    messages: [show(dallas)],
+    async act(page) {
+      const { x, y } = await placeOf(page, texas.id);
+      await page.mouse.move(x + 3, y - 2);
+    },
+    async check(page) {
+      assert.match(
+        await text(page, '.tooltip'),
+        /^Texas\s+Feature 113 · layer 3 at “Dallas” \(9\)\s+5\.\d % of the answer · activation 2\.06/,
+      );
+      assert.equal(await text(page, '.axis-token.focused'), '·Dallas');
+    },
+  },
+  {
+    name: 'node card',
+    messages: [show(dallas)],
+    async act(page) {
+      const { x, y } = await placeOf(page, texas.id);
+      await page.mouse.click(x, y);
+      await page.mouse.move(20, 20);
+      await deliver(page, { type: 'featureCard', layer: 3, feature: 113, card: sampleCard(3, 113) });
+    },
+    async check(page) {
+      assert.equal(await page.locator('input.node-name').inputValue(), 'Texas');
+      assert.match(
+        await text(page, '.figures'),
+        /Activation\s+2\.06 · higher than \d+ % of its activations\s+Fires on\s+1\.2 % of text/,
+      );
+      assert.deepEqual((await page.locator('.raises .chip').allInnerTexts()).slice(0, 2), ['·Texas', '·Austin']);
+      assert.equal(await page.locator('.lowers .chip').count(), 4);
+      assert.equal(await page.locator('.quantile').count(), 3);
+      assert.ok((await page.locator('.example mark').count()) > 5);
+      const shares = await page.locator('.connections section:first-child .connection-share').allInnerTexts();
+      const sizes = shares.map((share) => Number.parseFloat(share.replace(/[+−<]/, '')));
+      assert.deepEqual(
+        sizes,
+        [...sizes].sort((a, b) => b - a),
+      );
+      assert.ok(shares.some((share) => share.startsWith('−')));
+    },
+  },
+  {
+    name: 'search',
+    messages: [show(dallas)],
+    async act(page) {
+      await page.keyboard.press('/');
+      await page.keyboard.type('texas');
+    },
+    async check(page) {
+      const results = await page.locator('.results .result-name').allInnerTexts();
+      assert.equal(results.length, texasIds.length + 1);
+      assert.ok(results.every((name) => /Texas/.test(name)));
+    },
+  },
+  {
+    name: 'subgraph',
+    messages: [show(dallas)],
+    remembered: { panels: { isSubgraphOpen: true }, isTourDone: true },
+    async act(page) {
+      await page.getByText('Start from the groups above').click();
+      await page.mouse.move(20, 20);
+    },
+    async check(page) {
+      const names = await page.locator('.box-name').allInnerTexts();
+      for (const name of ['Texas', 'say a capital', 'capital cities', '“Dallas”', '“Austin”'])
+        assert.ok(names.includes(name), name);
+      assert.match(
+        await text(page, '.subgraph-scores'),
+        /replacement 0\.\d\d \(graph 0\.91\) · completeness 0\.\d\d \(graph 0\.96\)/,
+      );
+      assert.ok((await page.locator('.box-edge').count()) > 8);
+      // Boxes do not overlap, and what feeds lies left of what is fed.
+      const boxes = await page
+        .locator('.box')
+        .evaluateAll((all) => all.map((box) => box.getBoundingClientRect().toJSON()));
+      boxes.forEach((a, order) => {
+        for (const b of boxes.slice(order + 1)) {
+          assert.ok(a.right <= b.left || b.right <= a.left || a.bottom <= b.top || b.bottom <= a.top);
+        }
+      });
+      const left = (name: string) => boxes[names.indexOf(name)].left;
+      assert.ok(left('“Dallas”') < left('Texas') && left('Texas') < left('“Austin”'));
+    },
+  },
+  {
+    name: 'interventions',
+    messages: [show(dallas)],
+    remembered: { panels: { isSubgraphOpen: true }, isTourDone: true },
+    async act(page) {
+      await page.getByText('Start from the groups above').click();
+      await rest(page);
+      await page.locator('.box', { hasText: 'Texas' }).first().hover();
+      await page
+        .locator('.box', { hasText: 'Texas' })
+        .first()
+        .getByLabel('Change these features and run again')
+        .click();
+      await page.getByText('Run', { exact: true }).click();
+      await deliver(page, { type: 'intervened', result: sacramento });
+      await page.mouse.move(20, 20);
+    },
+    async check(page) {
+      assert.match((await text(page, '.outcome-headline')).replace(/\s+/g, ' '), /“Austin” 81 % → “Sacramento” 44 %/);
+      assert.deepEqual(await page.locator('.changes tbody th').allInnerTexts(), ['·Austin', '·Sacramento', '·Texas']);
+      assert.match(await text(page, '.changed-features'), /Texas\s+“Dallas”\s+2\.1 → 0\.4/);
+      const posted = await page.evaluate(() => window.posted.find(({ type }) => type === 'intervene'));
+      assert.ok(posted && 'interventions' in posted && Array.isArray(posted.interventions));
+      assert.ok(posted.interventions.length >= 4 && posted.interventions.every((each) => each.kind === 'ablate'));
+    },
+  },
+  {
+    name: 'outline',
+    messages: [show(dallas)],
+    remembered: { panels: { tab: 'outline' }, isTourDone: true },
+    async check(page) {
+      const rows = await page
+        .locator('.outline [role=treeitem][aria-level="1"] > .outline-row .connection-name')
+        .allInnerTexts();
+      assert.deepEqual(rows, [
+        'Groups',
+        'Outputs',
+        'Layer 5',
+        'Layer 4',
+        'Layer 3',
+        'Layer 2',
+        'Layer 1',
+        'Layer 0',
+        'Tokens',
+      ]);
+      assert.equal(await page.locator('.outline [tabindex="0"]').count(), 1);
+    },
+  },
+  {
+    name: 'filters',
+    messages: [
+      show(dallas),
+      { type: 'labels', labels: [{ layer: 1, feature: 127, label: 'articles', frequency: 0.2 }] },
+    ],
+    async act(page) {
+      await page.getByLabel('Filters', { exact: true }).first().click();
+      await page.locator('.kinds vscode-checkbox', { hasText: 'Feature' }).click();
+    },
+    async check(page) {
+      assert.match(await text(page, '.counts'), /^0 of 31 features/);
+      assert.equal(await text(page, '.badge:visible'), '1');
+      for (const id of texasIds) assert.equal(await page.evaluate((node) => window.placeOfNode(node), id), null);
+    },
+  },
+  {
+    name: 'legend',
+    messages: [show(dallas)],
+    remembered: { panels: { isLegendOpen: true }, isTourDone: true },
+    async check(page) {
+      assert.match(
+        await text(page, '.legend'),
+        /Feature: one concept[\s\S]*Error: what the transcoder leaves[\s\S]*Negative effect: dashed/,
+      );
+    },
+  },
+  {
+    name: 'tour',
+    messages: [show(dallas)],
+    remembered: { panels: {}, isTourDone: false },
+    async check(page) {
+      assert.match(await text(page, '.tour'), /What the model would say[\s\S]*1 of 5/);
+    },
+  },
+  {
+    name: 'reference graph',
+    messages: [show(goldenTrace('llama-clt-truncated'))],
+    async check(page) {
+      // The file is pruned already, so all of it is on screen.
+      const trace = goldenTrace('llama-clt-truncated');
+      assert.match(await text(page, '.counts'), /^9 of 9 features/);
+      for (const { id } of trace.graph.nodes)
+        assert.ok(await page.evaluate((node) => window.placeOfNode(node), id as string), id);
+      assert.match(await text(page, '.explains'), /not in the file/);
+    },
+  },
+  {
+    name: 'long prompt',
+    messages: [show(largeTrace(1500, 9000, 40, 16))],
+    async check(page) {
+      assert.ok(await page.locator('.minimap').isVisible());
+      assert.equal(await page.locator('.axis-token').last().innerText(), '·word39');
+    },
+  },
+  {
+    name: 'narrow',
+    size: { width: 430, height: 760 },
+    messages: [show(dallas)],
+    async check(page) {
+      const wide = await page.evaluate(() => document.documentElement.scrollWidth);
+      assert.ok(wide <= 430, `the page is ${wide} wide`);
+      const graph = await page.locator('.graph-frame').boundingBox();
+      assert.ok(graph && graph.height >= 115 && graph.width >= 400);
+    },
+  },
+  {
+    name: 'progress',
+    messages: [
+      { type: 'progress', title: 'Tracing “The capital of …”', phase: 'direct effects', done: 40, total: 120 },
+      {
+        type: 'preview',
+        tokens: ['<s>', ' The', ' capital', ' of'],
+        predictions: [
+          { id: 1, text: ' France', probability: 0.4 },
+          { id: 2, text: ' the', probability: 0.1 },
+        ],
+      },
+    ],
+    async check(page) {
+      assert.match(
+        await text(page, '.messages'),
+        /Tracing “The capital of …”\s+Measuring direct effects · 33 %\s+Cancel/,
+      );
+      assert.match(await text(page, '.says'), /“France”\s+40 %/);
+      await page.getByText('Cancel').click();
+      assert.ok(await page.evaluate(() => window.posted.some(({ type }) => type === 'cancel')));
+    },
+  },
+  {
+    name: 'failed',
+    messages: [
+      {
+        type: 'failed',
+        message: 'The model needs 9.1 GB; 8.0 GB are free.',
+        remedy: 'Choose a smaller model, or set Device to CPU.',
+        action: 'Choose Model',
+      },
+    ],
+    async check(page) {
+      assert.match(await text(page, '.messages'), /The model needs 9\.1 GB[\s\S]*Choose a smaller model/);
+      await page.getByText('Choose Model').click();
+      assert.ok(await page.evaluate(() => window.posted.some(({ type }) => type === 'failedAction')));
+    },
+  },
+  {
+    name: 'waiting',
+    messages: [],
+    async check(page) {
+      assert.match(await text(page, '.messages'), /No trace yet[\s\S]*Trace Prompt/);
+    },
+  },
+  {
+    name: 'nothing to draw',
+    messages: [
+      show({
+        ...dallas,
+        graph: {
+          ...dallas.graph,
+          nodes: [],
+          edges: { source: new Uint32Array(), target: new Uint32Array(), weight: new Float32Array() },
+        },
+      }),
+    ],
+    async check(page) {
+      assert.match(await text(page, '.messages'), /Nothing to draw/);
+    },
+  },
+];
