@@ -5,8 +5,9 @@ import { readJsonFile } from '../engine/model/readJson.ts';
 import { loadTranscoders } from '../engine/transcoders/load.ts';
 import { scores } from '../graph/scores.ts';
 import { attributionTensors } from './attributionTensors.ts';
-import { compareTensors, deviationText, type Tolerance } from './compareTensors.ts';
+import { type Comparison, compareTensors, deviationText, type Tolerance } from './compareTensors.ts';
 import { findCases, type GoldenCase, readCase } from './goldenCase.ts';
+import { runGoldenInterventions } from './goldenInterventions.ts';
 import { type NamedTensor, readTensors, type Tensors, writeTensors } from './tensorFile.ts';
 
 /** For a float32 implementation, as the reference results' README states them. */
@@ -19,10 +20,11 @@ const tolerances: Readonly<Record<string, Tolerance>> = {
   completeness_score: { absolute: 1e-5, relative: 0 },
 };
 const otherTolerance: Tolerance = { absolute: 1e-4, relative: 0 };
+const interventionTolerance: Tolerance = { absolute: 2e-4, relative: 0 };
 
 /**
  * Runs every reference case below a folder and says how far each is from its results.
- * @param dump  writes `dump/<case>/result.safetensors`, with the reference's names
+ * @param dump  writes `dump/<case>/result.safetensors` and `interventions.safetensors`, with the reference's names
  * @param print takes one line per case
  * @returns the number of cases that failed
  */
@@ -40,23 +42,27 @@ export async function runGoldens(root: string, dump: string | null, print: (line
 }
 
 export async function runCase(golden: GoldenCase, dump: string | null): Promise<{ passed: boolean; line: string }> {
-  const got = await computeCase(golden);
-  if (dump) writeTensors(path.join(dump, golden.name, 'result.safetensors'), got);
-  return compareCase(golden, got);
+  const { result, interventions } = await computeCase(golden);
+  if (dump) {
+    writeTensors(path.join(dump, golden.name, 'result.safetensors'), result);
+    if (interventions.size > 0) writeTensors(path.join(dump, golden.name, 'interventions.safetensors'), interventions);
+  }
+  return compareCase(golden, result, interventions);
 }
 
-async function computeCase(golden: GoldenCase): Promise<Tensors> {
+async function computeCase(golden: GoldenCase): Promise<{ result: Tensors; interventions: Tensors }> {
   using model = await loadModel(golden.model);
   using set = loadTranscoders(golden.transcoders, model.dimensions);
   using attributor = new Attributor(model, set);
-  const result = await attributor.attribute(golden.request, { logits: 'all' });
-  const tensors = attributionTensors(model, set, result, golden.thresholds);
+  const { ids, firstPos } = golden.request;
+  const attribution = await attributor.attribute(golden.request, { logits: 'all' });
+  const result = attributionTensors(model, set, attribution, golden.thresholds);
   if (model.dimensions.family === 'Gemma 2')
-    tensors.set('token_vectors', unscaledTokens(tensors, model.dimensions.dModel));
-  const { replacement, completeness } = scores(result.graph);
-  tensors.set('replacement_score', { shape: [], data: Float32Array.of(replacement) });
-  tensors.set('completeness_score', { shape: [], data: Float32Array.of(completeness) });
-  return tensors;
+    result.set('token_vectors', unscaledTokens(result, model.dimensions.dModel));
+  const { replacement, completeness } = scores(attribution.graph);
+  result.set('replacement_score', { shape: [], data: Float32Array.of(replacement) });
+  result.set('completeness_score', { shape: [], data: Float32Array.of(completeness) });
+  return { result, interventions: await runGoldenInterventions(model, set, ids, firstPos, golden.interventions) };
 }
 
 /**
@@ -68,7 +74,7 @@ function unscaledTokens(tensors: Tensors, dModel: number): NamedTensor {
   return { shape, data: Float32Array.from(data, (value) => value / Math.sqrt(dModel)) };
 }
 
-function compareCase(golden: GoldenCase, got: Tensors): { passed: boolean; line: string } {
+function compareCase(golden: GoldenCase, got: Tensors, interventions: Tensors): { passed: boolean; line: string } {
   const expected = readTensors(path.join(golden.goldenFolder, 'golden.safetensors'));
   const summary = readJsonFile(path.join(golden.goldenFolder, 'golden.json'));
   for (const name of ['replacement_score', 'completeness_score']) {
@@ -77,14 +83,33 @@ function compareCase(golden: GoldenCase, got: Tensors): { passed: boolean; line:
   if (golden.isOnlyLogits) for (const name of expected.keys()) if (name !== 'logits') expected.delete(name);
   const inOrder = new Map([...got.keys()].flatMap((name) => (expected.has(name) ? [[name, expected.get(name)!]] : [])));
   for (const [name, tensor] of expected) inOrder.set(name, tensor);
-  const { first, largest, misshapen } = compareTensors(inOrder, got, (name) => tolerances[name] ?? otherTolerance);
+  const attribution = judged(
+    inOrder,
+    compareTensors(inOrder, got, (name) => tolerances[name] ?? otherTolerance),
+  );
+  if (!attribution.passed || golden.interventions.length === 0) return attribution;
+  const wanted = readTensors(path.join(golden.goldenFolder, 'interventions.safetensors'));
+  const edited = judged(
+    wanted,
+    compareTensors(wanted, interventions, () => interventionTolerance),
+  );
+  return {
+    passed: edited.passed,
+    line: `${attribution.line}; ${golden.interventions.length} interventions: ${edited.line}`,
+  };
+}
+
+function judged(
+  expected: Tensors,
+  { first, largest, misshapen }: Comparison,
+): { readonly passed: boolean; readonly line: string } {
   const passed = first === null && misshapen.length === 0;
   if (misshapen.length > 0) return { passed, line: misshapen.join('; ') };
   if (first) return { passed, line: `first difference at ${deviationText(first)}` };
-  if (!largest || largest.ofAllowed === 0) return { passed, line: `${inOrder.size} tensors, no deviation` };
+  if (!largest || largest.ofAllowed === 0) return { passed, line: `${expected.size} tensors, no deviation` };
   const deviation = Math.abs(largest.got - largest.expected).toExponential(1);
   return {
     passed,
-    line: `${inOrder.size} tensors, largest deviation ${deviation} (${(100 * largest.ofAllowed).toFixed(1)} % of what is allowed) at ${largest.tensor}[${largest.index.join(', ')}]`,
+    line: `${expected.size} tensors, largest deviation ${deviation} (${(100 * largest.ofAllowed).toFixed(1)} % of what is allowed) at ${largest.tensor}[${largest.index.join(', ')}]`,
   };
 }
