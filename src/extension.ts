@@ -46,7 +46,6 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
   const traces = new Traces(store, log);
   const jobs = new Jobs(log);
   const pageServices = { extensionUri, engine, traces, log };
-  engine.start();
   const loaded = traces.load();
   const panels = new GraphPanels(pageServices, context.workspaceState, loaded);
   const circuitEditor = new CircuitEditor(pageServices, (graph) => pairForGraph(extensionPath, graph, traces.records));

@@ -61,11 +61,12 @@ export function recordOfGraph(id: string, title: string, graph: CircuitGraph, pa
 /** The name shown for a trace: its title or the end of its prompt, where prompts differ. */
 export function traceName(record: TraceRecord, longest = 60): string {
   const name = (record.title || record.promptText).replace(/\s+/g, ' ').trim();
-  return name.length <= longest
-    ? name
-    : record.title
-      ? `${name.slice(0, longest - 1)}…`
-      : `…${name.slice(1 - longest)}`;
+  if (name.length <= longest) return name;
+  if (record.title) return `${name.slice(0, longest - 1)}…`;
+  const end = name.slice(1 - longest);
+  // Whole words, where that leaves most of it.
+  const word = end.indexOf(' ') + 1;
+  return `…${word > 0 && word < longest / 2 ? end.slice(word) : end}`;
 }
 
 /** The model's answer as shown, such as `Austin 99.9 %`; empty when none is known. */
@@ -75,8 +76,8 @@ export function answerOf(record: TraceRecord): string {
 }
 
 export function percent(share: number): string {
-  const value = 100 * share;
-  return `${value >= 99.95 || value < 0.05 ? value.toFixed(0) : value.toFixed(1)} %`;
+  if (share > 0 && share < 0.0005) return '<0.1 %';
+  return `${(100 * share).toFixed(share === 0 || share >= 0.9995 ? 0 : 1)} %`;
 }
 
 /** A record from a file of ours; null when it is not one, as after a crash in mid-write or an edit by hand. */

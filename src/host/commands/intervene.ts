@@ -19,7 +19,8 @@ export async function ablateFeature(
   const trace = traces.active;
   const node = nodeOf(traces, row);
   if (trace === null || node === null) return;
-  const label = nodeLabel(trace.graph, node);
+  // Labels of sets are often quoted words already.
+  const label = nodeLabel(trace.graph, node).replace(/^“([^“”]*)”$/, '$1');
   const result = await jobs.run(`Ablating “${label}”`, ({ signal }) => {
     if (node.kind !== 'feature' || node.feature === null) {
       throw new UserError('intervention.kind', `${label} is no feature and cannot be ablated.`, 'Choose a feature.');

@@ -24,6 +24,14 @@ export type CachedRepo = {
   }[];
 };
 
+/** What a model's folder is called: `owner/name` for a snapshot in a hub cache, else the folder's own name. */
+export function nameOfFolder(folder: string): string {
+  const parts = path.resolve(folder).split(path.sep);
+  const [repo, snapshots] = parts.slice(-3);
+  const isSnapshot = repo?.startsWith('models--') && snapshots === 'snapshots';
+  return isSnapshot ? repo.slice('models--'.length).replace('--', '/') : (parts.at(-1) ?? folder);
+}
+
 /** Absolute folder of a repository in the cache. */
 export function repoFolder(cache: string, repo: string): string {
   return path.join(cache, `models--${repo.replaceAll('/', '--')}`);

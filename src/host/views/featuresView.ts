@@ -10,6 +10,9 @@ export type FeatureRow =
   | { readonly type: 'group'; readonly group: FeatureGroup }
   | { readonly type: 'feature'; readonly node: GraphNode; readonly group: FeatureGroup };
 
+/** Longer labels would push the figures out of the side bar; the tooltip has them whole. */
+const shownLetters = 26;
+
 type Rows = { readonly groups: readonly FeatureRow[]; readonly byNode: ReadonlyMap<string, FeatureRow> };
 
 /** The features of the active trace as a tree: by supernode, layer or token, most influential first. */
@@ -124,10 +127,10 @@ export class FeaturesView implements vscode.TreeDataProvider<FeatureRow>, vscode
     const share = shareText(this.#shares.get(node.id) ?? 0);
     const isPinned = graph.view.pinned.includes(node.id);
     const activation = node.activation === null ? '' : node.activation.toPrecision(3);
-    const item = new vscode.TreeItem(label);
+    const item = new vscode.TreeItem(label.length <= shownLetters ? label : `${label.slice(0, shownLetters - 1)}…`);
     item.id = `${trace.record.id} ${node.id}`;
     const where = this.grouping === 'token' ? `L${node.layer}` : token;
-    item.description = [where, share, activation && `act ${activation}`].filter(Boolean).join('  ·  ');
+    item.description = [share, where, activation].filter(Boolean).join('  ');
     item.tooltip = new vscode.MarkdownString();
     item.tooltip.appendText(
       `${label}\n\nLayer ${node.layer}, feature ${node.feature}, token ${node.pos} ${token}\n` +

@@ -1,7 +1,7 @@
-import path from 'node:path';
 import * as vscode from 'vscode';
 import { readConfig } from '../config.ts';
 import type { EngineProcess } from '../engineProcess.ts';
+import { nameOfFolder } from '../remote/hubCache.ts';
 import type { Jobs } from '../runJob.ts';
 import type { Traces } from '../traces.ts';
 
@@ -42,7 +42,7 @@ export class StatusBar implements vscode.Disposable {
 
   #draw(): void {
     const config = readConfig(this.#extensionPath);
-    const model = config.isBuiltIn ? 'Built-in Model' : path.basename(config.pair.model);
+    const model = config.isBuiltIn ? 'Built-in Model' : nameOfFolder(config.pair.model);
     const device = this.#traces.records[0]?.device || (config.device === 'auto' ? '' : config.device);
     const job = this.#jobs.current;
     const isBusy = job !== null;

@@ -3,6 +3,9 @@ import { duration } from '../log.ts';
 import { answerOf, percent, type TraceRecord, traceName } from '../traceRecord.ts';
 import type { Traces } from '../traces.ts';
 
+/** Longer names would push the answer out of the side bar. */
+const shownLetters = 27;
+
 /** The history: one row a trace with its prompt, the model's answer and when it was made. */
 export class TracesView implements vscode.TreeDataProvider<TraceRecord>, vscode.Disposable {
   readonly #traces: Traces;
@@ -27,10 +30,10 @@ export class TracesView implements vscode.TreeDataProvider<TraceRecord>, vscode.
   }
 
   getTreeItem(record: TraceRecord): vscode.TreeItem {
-    const item = new vscode.TreeItem(traceName(record));
+    const item = new vscode.TreeItem(traceName(record, shownLetters));
     const isActive = this.#traces.active?.record.id === record.id;
     item.id = record.id;
-    item.description = [answerOf(record), timeOf(record)].filter(Boolean).join('  ·  ');
+    item.description = [answerOf(record), timeOf(record)].filter(Boolean).join('  ');
     item.tooltip = tooltipOf(record);
     item.iconPath = new vscode.ThemeIcon('type-hierarchy', isActive ? new vscode.ThemeColor('charts.blue') : undefined);
     item.contextValue = 'trace';

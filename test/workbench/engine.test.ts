@@ -1,0 +1,154 @@
+import assert from 'node:assert/strict';
+import { cpSync, mkdirSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import process from 'node:process';
+import { after, before, type TestContext, test } from 'node:test';
+import { Workbench } from './harness.ts';
+
+const dallas = 'The capital of the state containing Dallas is';
+/** Long enough to be cancelled and killed in mid-trace, short enough for the built-in model's window. */
+const long = `${'Dallas is in Texas and Oakland is in California and Tokyo is in Japan. '.repeat(20)}The capital is`;
+const root = path.resolve(import.meta.dirname, '../..');
+let workbench: Workbench;
+
+before(
+  async () => {
+    const files = {
+      'short.md': `${dallas}\n`,
+      'long.md': `${long}\n`,
+      'blank.md': '\n   \n\n',
+      'past.md': `${' word'.repeat(3000)}\n`,
+    };
+    workbench = await Workbench.start({ files });
+    await workbench.open({ openFile: 'short.md' });
+  },
+  { timeout: 180_000 },
+);
+after(async () => {
+  await workbench?.stop();
+});
+
+/** A test that leaves a picture of the workbench when it fails. */
+function step(name: string, run: (context: TestContext) => Promise<void>): void {
+  test(name, { timeout: 120_000 }, async (context) => {
+    try {
+      await run(context);
+    } catch (error) {
+      await workbench.shot(`failed-${name.replace(/\W+/g, '-')}`);
+      throw error;
+    }
+  });
+}
+
+async function openFile(name: string): Promise<void> {
+  await workbench.page.keyboard.press('Control+1');
+  await workbench.page.keyboard.press('Control+P');
+  await workbench.page.locator('.quick-input-widget input[type="text"]').fill(name);
+  await workbench.page.locator('.quick-input-list .monaco-list-row', { hasText: name }).first().click();
+  await workbench.page.locator('.tab.active', { hasText: name }).first().waitFor();
+  await workbench.page.locator('.editor-instance .view-line').first().waitFor();
+}
+
+async function setSettings(settings: Readonly<Record<string, unknown>>): Promise<void> {
+  mkdirSync(path.join(workbench.workspace, '.vscode'), { recursive: true });
+  writeFileSync(path.join(workbench.workspace, '.vscode/settings.json'), JSON.stringify(settings));
+  const model =
+    settings['promptCircuits.model'] === undefined
+      ? 'Built-in Model'
+      : path.basename(String(settings['promptCircuits.model']));
+  await workbench.page.locator('.statusbar-item', { hasText: model }).waitFor();
+}
+
+async function closeNotifications(): Promise<void> {
+  await workbench.command('Notifications: Clear All Notifications');
+  await workbench.page.locator('.notification-list-item').first().waitFor({ state: 'detached' });
+}
+
+/** Traces the cursor's paragraph of the open file and resolves once the engine is at work on it. */
+async function traceLong(): Promise<void> {
+  await openFile('long.md');
+  await workbench.page.locator('.view-line', { hasText: 'Dallas is in Texas' }).first().click();
+  await workbench.command('Prompt Circuits: Trace Prompt');
+  await workbench.notification(/Tracing/).waitFor();
+}
+
+async function traceShort(): Promise<void> {
+  await openFile('short.md');
+  await workbench.page.locator('.view-line', { hasText: 'Dallas' }).first().click();
+  await workbench.command('Prompt Circuits: Trace Prompt');
+  await workbench.webview().getByText('“Austin”', { exact: true }).first().waitFor();
+}
+
+function enginePid(): number {
+  const started = [...workbench.output().matchAll(/engine process (\d+) started/g)];
+  return Number(started.at(-1)?.[1]);
+}
+
+step('Cancel in the progress ends the trace; the next one works in the same engine', async () => {
+  await traceShort();
+  const pid = enginePid();
+  await traceLong();
+  await workbench.shot('progress');
+  await workbench
+    .notification(/Tracing/)
+    .getByText('Cancel')
+    .click();
+  await workbench.notification(/Tracing/).waitFor({ state: 'detached' });
+  await traceShort();
+  assert.equal(enginePid(), pid);
+  assert.doesNotMatch(workbench.output(), /\[error\]/);
+});
+
+step('an engine killed in mid-trace gives a message with Restart, and the next trace works', async () => {
+  await traceLong();
+  const pid = enginePid();
+  process.kill(pid, 'SIGKILL');
+  const message = workbench.notification(/engine process is gone.*SIGKILL/);
+  await message.waitFor();
+  await workbench.webview().getByText('Restart').first().waitFor();
+  await workbench.shot('engine-killed');
+  await message.getByText('Restart', { exact: true }).click();
+  await traceShort();
+  assert.notEqual(enginePid(), pid);
+});
+
+step('blank text, a prompt past the window and a file without a prompt are refused with what to do', async () => {
+  await openFile('blank.md');
+  await workbench.page.keyboard.press('Control+A');
+  await workbench.command('Prompt Circuits: Trace Prompt');
+  await workbench.notification('The selection holds only white space. Select the words of a prompt.').waitFor();
+  await workbench.page.keyboard.press('Control+Home');
+  await workbench.command('Prompt Circuits: Trace Prompt');
+  await workbench.notification('There is no prompt at line 1').waitFor();
+  await closeNotifications();
+  await openFile('past.md');
+  await workbench.page.keyboard.press('Control+A');
+  await workbench.command('Prompt Circuits: Trace Prompt');
+  await workbench.notification(/\d{4} tokens.*512/).waitFor();
+  await workbench.shot('past-the-window');
+  await closeNotifications();
+});
+
+step('a missing model folder and a cut weight file are refused, each with a way on', async () => {
+  const missing = path.join(workbench.folder, 'no-such-model');
+  await setSettings({ 'promptCircuits.model': missing, 'promptCircuits.transcoders': missing });
+  await openFile('short.md');
+  await workbench.command('Prompt Circuits: Trace Prompt');
+  const message = workbench.notification(/There is no folder .*no-such-model/);
+  await message.waitFor();
+  await message.getByText('Choose Model').waitFor();
+  await closeNotifications();
+
+  const cut = path.join(workbench.folder, 'cut-model');
+  cpSync(path.join(root, 'media/built-in-model/model'), cut, { recursive: true });
+  const weights = path.join(cut, 'model.safetensors');
+  truncateSync(weights, Math.floor(statSync(weights).size / 2));
+  const set = path.join(root, 'media/built-in-model/per-layer');
+  await setSettings({ 'promptCircuits.model': cut, 'promptCircuits.transcoders': set });
+  await workbench.command('Prompt Circuits: Trace Prompt');
+  await workbench.notification(/model\.safetensors/).waitFor();
+  await workbench.shot('cut-weights');
+  await closeNotifications();
+  await setSettings({});
+  await traceShort();
+});

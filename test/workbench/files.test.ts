@@ -1,0 +1,89 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { after, before, type TestContext, test } from 'node:test';
+import { readGraph } from '../../src/graph/readGraph.ts';
+import { Workbench } from './harness.ts';
+
+const golden = path.resolve(import.meta.dirname, '../fixtures/goldens/llama-plt-relu/graph.json');
+let workbench: Workbench;
+
+before(
+  async () => {
+    const files = { 'llama.circuit.json': readFileSync(golden), 'broken.circuit.json': '{"nodes": [' };
+    workbench = await Workbench.start({ files });
+    await workbench.open();
+  },
+  { timeout: 180_000 },
+);
+after(async () => {
+  await workbench?.stop();
+});
+
+/** A test that leaves a picture of the workbench when it fails. */
+function step(name: string, run: (context: TestContext) => Promise<void>): void {
+  test(name, { timeout: 120_000 }, async (context) => {
+    try {
+      await run(context);
+    } catch (error) {
+      await workbench.shot(`failed-${name.replace(/\W+/g, '-')}`);
+      throw error;
+    }
+  });
+}
+
+const inExplorer = (name: string) =>
+  workbench.page.locator('.explorer-folders-view .monaco-list-row', { hasText: name });
+const tab = (name: string) => workbench.page.locator('.tab', { hasText: name });
+const savedView = () =>
+  readGraph(readFileSync(path.join(workbench.workspace, 'llama.circuit.json'), 'utf8')).graph.view;
+
+step('a double-click opens a graph of circuit-tracer with its nodes, and its features in the tree', async () => {
+  const { graph } = readGraph(readFileSync(golden, 'utf8'));
+  await inExplorer('llama.circuit.json').dblclick();
+  const panel = workbench.webview();
+  await panel.getByText('Node', { exact: true }).first().waitFor();
+  const target = graph.nodes.find((node) => node.isTarget);
+  assert.ok(target !== undefined);
+  await panel
+    .getByText(`${graph.nodes.filter((node) => node.kind === 'feature').length} features`)
+    .first()
+    .waitFor();
+  await workbench.viewContainer('Prompt Circuits').click();
+  const layers = new Set(graph.nodes.filter((node) => node.kind === 'feature').map((node) => node.layer));
+  for (const layer of layers) await workbench.treeItem(`Layer ${layer}`).waitFor();
+  await workbench.shot('circuit-file');
+});
+
+step('a pin makes the file dirty, undo takes it back, redo and save write it', async () => {
+  const { nodes } = readGraph(readFileSync(golden, 'utf8')).graph;
+  const layer = nodes.find((node) => node.kind === 'feature')?.layer;
+  await workbench.treeItem(`Layer ${layer}`).click();
+  const row = workbench.treeItem(/^L\d+ #\d+/).first();
+  await row.click();
+  await row.hover();
+  await row.locator('a.action-label[aria-label^="Pin Feature"]').click();
+  await workbench.page.locator('.tab.dirty', { hasText: 'llama.circuit.json' }).waitFor();
+  await tab('llama.circuit.json').click();
+  await workbench.page.keyboard.press('Control+Z');
+  await workbench.page.locator('.tab:not(.dirty)', { hasText: 'llama.circuit.json' }).waitFor();
+  await workbench.page.keyboard.press('Control+Y');
+  await workbench.page.locator('.tab.dirty', { hasText: 'llama.circuit.json' }).waitFor();
+  await workbench.page.keyboard.press('Control+S');
+  await workbench.page.locator('.tab:not(.dirty)', { hasText: 'llama.circuit.json' }).waitFor();
+  assert.equal(savedView().pinned.length, 1);
+  const before = readGraph(readFileSync(golden, 'utf8')).graph;
+  const after = readGraph(readFileSync(path.join(workbench.workspace, 'llama.circuit.json'), 'utf8')).graph;
+  assert.deepEqual(after.nodes, before.nodes);
+  assert.deepEqual(after.edges.weight, before.edges.weight);
+});
+
+step('a broken file says what is wrong with it', async () => {
+  await workbench.page.locator('.activitybar .action-item a[aria-label^="Explorer"]').click();
+  await inExplorer('broken.circuit.json').dblclick();
+  await workbench.page
+    .locator('.monaco-editor-pane-placeholder, .notification-list-item', { hasText: /JSON|graph/ })
+    .first()
+    .waitFor();
+  await workbench.shot('broken-file');
+});

@@ -1,0 +1,217 @@
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { after, before, type TestContext, test } from 'node:test';
+import type { GraphNode } from '../../src/graph/node.ts';
+import { readGraph } from '../../src/graph/readGraph.ts';
+import { Workbench } from './harness.ts';
+
+const dallas = 'The capital of the state containing Dallas is';
+const japan = 'The currency of Japan is the';
+let workbench: Workbench;
+
+before(
+  async () => {
+    const python = `ask("${'The capital of the state containing {city} is'}")\n`;
+    workbench = await Workbench.start({
+      files: { 'prompts.md': `# Prompts\n\n${dallas}\n\n${japan}\n`, 'ask.py': python },
+    });
+    await workbench.open({ openFile: 'prompts.md' });
+  },
+  { timeout: 180_000 },
+);
+after(async () => {
+  await workbench?.stop();
+});
+
+/** A test that leaves a picture of the workbench when it fails. */
+function step(name: string, run: (context: TestContext) => Promise<void>): void {
+  test(name, { timeout: 120_000 }, async (context) => {
+    try {
+      await run(context);
+    } catch (error) {
+      await workbench.shot(`failed-${name.replace(/\W+/g, '-')}`);
+      throw error;
+    }
+  });
+}
+
+/** The graphs that the extension keeps on disk, newest first. */
+function keptGraphs() {
+  const files = readdirSync(path.join(workbench.folder, 'user'), { recursive: true, encoding: 'utf8' });
+  const own = files.filter((file) => /traces\/[\w-]+\.circuit\.json$/.test(file)).sort((a, b) => b.localeCompare(a));
+  return own.map((file) => readGraph(readFileSync(path.join(workbench.folder, 'user', file), 'utf8')).graph);
+}
+
+function mostInfluential(nodes: readonly GraphNode[]): GraphNode {
+  const features = nodes.filter((node) => node.kind === 'feature');
+  return features.reduce((a, b) => ((b.influence ?? 2) < (a.influence ?? 2) ? b : a));
+}
+
+/** Where a node is drawn, on the workbench's page. */
+async function placeOf(node: GraphNode): Promise<{ x: number; y: number }> {
+  const body = workbench.webview().locator('body');
+  const box = await body.boundingBox();
+  const place = await body.evaluate((_, id) => window.placeOfNode(id), node.id as string);
+  assert.ok(box !== null && place !== null, `node ${node.id} is not drawn`);
+  return { x: box.x + place.x, y: box.y + place.y };
+}
+
+async function whenIdle(): Promise<void> {
+  await workbench
+    .webview()
+    .locator('body')
+    .evaluate(() => window.whenIdle());
+}
+
+declare global {
+  interface Window {
+    whenIdle: () => Promise<void>;
+    placeOfNode: (id: string) => { x: number; y: number } | null;
+  }
+}
+
+step('right-click, Trace Prompt: the graph opens beside the text and says Austin', async (context) => {
+  const at = await workbench.selectText(dallas);
+  const started = performance.now();
+  await workbench.contextMenu(at, 'Trace Prompt');
+  await workbench.webview().getByText('“Austin”', { exact: true }).first().waitFor();
+  await whenIdle();
+  context.diagnostic(`cold: ${Math.round(performance.now() - started)} ms from the right-click to the drawn graph`);
+  const [graph] = keptGraphs();
+  assert.equal(graph.metadata.prompt, dallas);
+  assert.deepEqual(graph.metadata.promptTokens.slice(-2), [' Dallas', ' is']);
+  const [answer] = graph.nodes.filter((node) => node.kind === 'logit' && node.isTarget);
+  assert.match(answer.label, /Austin/);
+  assert.ok((answer.probability ?? 0) > 0.9);
+  assert.ok(graph.nodes.some((node) => node.kind === 'feature' && graph.metadata.promptTokens[node.pos] === ' Dallas'));
+  assert.ok((graph.metadata.scores?.replacement ?? 0) > 0.8);
+  await workbench.shot('trace');
+});
+
+step(
+  'the feature tree lists the graph by layer; a row selects the node, its card and its token in the text',
+  async () => {
+    await workbench.viewContainer('Prompt Circuits').click();
+    const [graph] = keptGraphs();
+    const node = mostInfluential(graph.nodes);
+    await workbench.treeItem(`Layer ${node.layer}`).click();
+    const label = node.label.slice(0, 20);
+    await workbench.treeItem(label).first().click();
+    const panel = workbench.webview();
+    await panel.getByText(`Feature ${node.feature} · layer ${node.layer} · `).waitFor();
+    await panel.getByText(node.label).first().waitFor();
+    const token = graph.metadata.promptTokens[node.pos].trim();
+    const decorated = workbench.page.locator('.view-overlays [class*="ced-"]');
+    await decorated.first().waitFor();
+    assert.ok(token.length > 0);
+    await workbench.shot('feature-tree');
+  },
+);
+
+step('a click on a node in the graph selects its row in the tree', async () => {
+  const [graph] = keptGraphs();
+  const others = graph.nodes.filter((node) => node.kind === 'feature' && node.layer === graph.metadata.nLayers - 1);
+  const node = mostInfluential(others);
+  const at = await placeOf(node);
+  await workbench.page.mouse.click(at.x, at.y);
+  await workbench.webview().getByText(`Feature ${node.feature} · layer ${node.layer} · `).waitFor();
+  const selected = workbench.page.locator('.pane-body .monaco-list-row.selected', { hasText: node.label.slice(0, 20) });
+  await selected.waitFor();
+});
+
+step('pinning a feature in the tree reaches the graph and the file', async () => {
+  const row = workbench.page.locator('.pane-body .monaco-list-row.selected', { hasText: '%' }).first();
+  await row.hover();
+  await row.locator('a.action-label[aria-label^="Pin Feature"]').click();
+  await row.locator('.codicon-pinned').first().waitFor();
+  // The file is written a moment later.
+  for (let tries = 0; keptGraphs()[0].view.pinned.length === 0; tries++) {
+    assert.ok(tries < 100, 'the pin was not written');
+    await workbench.page.waitForTimeout(50);
+  }
+  assert.equal(keptGraphs()[0].view.pinned.length, 1);
+});
+
+step('ablating the features of the tree says what the model answers without them', async () => {
+  const row = workbench.page.locator('.pane-body .monaco-list-row.selected', { hasText: '%' }).first();
+  await row.hover();
+  await row.locator('a.action-label[aria-label^="Ablate Feature"]').click();
+  await workbench.notification(/Without .*“Austin” .* →/).waitFor();
+});
+
+step(
+  'a second trace is warm: the log has its phases, and the extension host did not stop for long',
+  async (context) => {
+    const at = await workbench.selectText(japan);
+    const started = performance.now();
+    await workbench.contextMenu(at, 'Trace Prompt');
+    await workbench.webview().getByText('“yen”', { exact: true }).first().waitFor();
+    await whenIdle();
+    context.diagnostic(`warm: ${Math.round(performance.now() - started)} ms from the right-click to the drawn graph`);
+    const log = workbench.output();
+    const traced = [...log.matchAll(/traced (\d+) tokens on (\w+) in (\d+) ms: .* host (\d+) ms/g)];
+    assert.equal(traced.length, 2);
+    for (const [line] of traced) context.diagnostic(line);
+    assert.match(log, /phases: load model .*, forward .*, direct effects /);
+    assert.equal([...log.matchAll(/engine: loaded /g)].length, 1);
+    const [graph] = keptGraphs();
+    assert.match(graph.nodes.find((node) => node.isTarget)?.label ?? '', /yen/);
+  },
+);
+
+step('the history lists both traces with their answers and opens the older one', async () => {
+  await workbench
+    .treeItem(/Dallas is/)
+    .filter({ hasText: 'Austin' })
+    .waitFor();
+  await workbench
+    .treeItem(/Japan is the/)
+    .filter({ hasText: 'yen' })
+    .waitFor();
+  await workbench
+    .treeItem(/Dallas is/)
+    .filter({ hasText: 'Austin' })
+    .click();
+  await workbench.webview().getByText('“Austin”', { exact: true }).first().waitFor();
+});
+
+step('a hidden panel comes back with its graph', async () => {
+  const tab = workbench.page.locator('.tab', { hasText: 'Dallas is' });
+  await workbench.command('View: New Untitled Text File'.replace('View: ', 'File: '));
+  await workbench.page.locator('.editor-group-container.active .tab.active', { hasText: 'Untitled' }).waitFor();
+  await workbench.page.locator('.tab', { hasText: 'Untitled' }).waitFor();
+  await tab.click();
+  await workbench.webview().getByText('“Austin”', { exact: true }).first().waitFor();
+});
+
+step('after a reload of the window the panel, the pin and the history are there', async () => {
+  await workbench.open();
+  await workbench.webview().getByText('“Austin”', { exact: true }).first().waitFor();
+  await workbench.viewContainer('Prompt Circuits').click();
+  await workbench
+    .treeItem(/Japan is the/)
+    .filter({ hasText: 'yen' })
+    .waitFor();
+  await workbench.shot('after-reload');
+});
+
+step('without a selection the string around the cursor is traced, its placeholder asked for', async () => {
+  await workbench.clickText(japan);
+  await workbench.page.keyboard.press('Control+P');
+  const input = workbench.page.locator('.quick-input-widget input[type="text"]');
+  await input.fill('ask.py');
+  await workbench.page.locator('.quick-input-list .monaco-list-row', { hasText: 'ask.py' }).first().click();
+  await workbench.clickText('containing');
+  await workbench.page.keyboard.press('Control+Alt+G');
+  await workbench.page.locator('.quick-input-title', { hasText: 'Value for city' }).waitFor();
+  await input.fill('Oakland');
+  await workbench.page.keyboard.press('Enter');
+  await workbench.webview().getByText('“Sacramento”', { exact: true }).first().waitFor();
+  assert.equal(keptGraphs()[0].metadata.prompt, 'The capital of the state containing Oakland is');
+  await workbench.shot('placeholder');
+});
+
+test('nothing asked for the internet', () => {
+  assert.deepEqual(workbench.external, []);
+});
