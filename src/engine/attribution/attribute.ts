@@ -5,7 +5,14 @@ import type { ForwardResult, LanguageModel } from '../model/languageModel.ts';
 import { type ActiveFeatures, Encoder } from '../transcoders/encode.ts';
 import { encoderRows } from '../transcoders/featureRows.ts';
 import type { TranscoderSet } from '../transcoders/transcoder.ts';
-import { createSweepSessions, type SweepSessions, sweep, type Target } from './directEffects.ts';
+import {
+  createSweepSessions,
+  type PreparedSweep,
+  prepareSweep,
+  type SweepSessions,
+  sweep,
+  type Target,
+} from './directEffects.ts';
 import { LocalModel } from './localModel.ts';
 import { type KnownTarget, rankSources } from './ranking.ts';
 import { RowStore } from './rowStore.ts';
@@ -94,7 +101,8 @@ export class Attributor {
     const outputs = outputTargets(model, request.targets, probabilities, this.#meanUnembedding);
 
     this.#sessions ??= await createSweepSessions(model.dimensions);
-    const search = new Search(local, sources, this.#sessions, outputs, request, clock);
+    const prepared = await prepareSweep(local, sources, this.#sessions);
+    const search = new Search(prepared, outputs, request, clock);
     await search.run();
 
     await clock.step('influence', 0, 1);
@@ -130,9 +138,9 @@ export class Attributor {
 class Search {
   readonly order: number[] = [];
   readonly roundSizes: number[] = [];
+  readonly #prepared: PreparedSweep;
   readonly #local: LocalModel;
   readonly #sources: Sources;
-  readonly #sessions: SweepSessions;
   readonly #outputs: readonly OutputTarget[];
   readonly #settings: AttributionRequest['settings'];
   readonly #clock: PhaseClock;
@@ -141,20 +149,18 @@ class Search {
   #influence: Float64Array | null = null;
 
   constructor(
-    local: LocalModel,
-    sources: Sources,
-    sessions: SweepSessions,
+    prepared: PreparedSweep,
     outputs: readonly OutputTarget[],
     request: AttributionRequest,
     clock: PhaseClock,
   ) {
-    this.#local = local;
-    this.#sources = sources;
-    this.#sessions = sessions;
+    this.#prepared = prepared;
+    this.#local = prepared.local;
+    this.#sources = prepared.sources;
     this.#outputs = outputs;
     this.#settings = request.settings;
     this.#clock = clock;
-    this.#store = new RowStore(sources);
+    this.#store = new RowStore(prepared.sources);
   }
 
   async run(): Promise<void> {
@@ -288,9 +294,7 @@ class Search {
   ): Promise<void> {
     const before = this.#known.length;
     await sweep(
-      this.#local,
-      this.#sources,
-      this.#sessions,
+      this.#prepared,
       targets,
       reading,
       (index, effects) => this.#store.add(known[index].key, targets[index], effects),

@@ -1,27 +1,33 @@
+import type { PositionRange } from './localModel.ts';
+
+type Place = { readonly layer: number; readonly pos: number };
+
 /** A group of targets that are swept together, highest layer first. */
 export type Batch = {
   /** Indices into the targets. */
   readonly targets: readonly number[];
   readonly topLayer: number;
-  /** Positions that can matter to any of them: the last one's and all before. */
-  readonly nPos: number;
+  /** Positions that can matter to any of them: up to the last one's, less the special tokens at the start. */
+  readonly positions: PositionRange;
 };
 
-/** Rows × positions of one step that keep the gradient in the processor's cache (measured: 512 to 1,024). */
-const stepSize = 1024;
+/** Rows × positions of one step: enough for thick products, few enough for the cache and for close-fitting batches. */
+export const stepSize = 512;
 /** Fewer rows at once than this leave the products too thin. */
-const fewestRows = 16;
+const fewestRows = 8;
 
 /**
  * Cuts targets into batches of like position and layer: each costs rows × positions × layers, counted from its highest
  * target. Position tiles of several widths are tried and the cheapest plan taken.
  */
-export function planBatches(targets: readonly { readonly layer: number; readonly pos: number }[]): Batch[] {
+export function planBatches(targets: readonly Place[], firstPos: number): Batch[] {
+  // Only outputs of a prompt that is nothing but special tokens sit there: they are swept over every position.
+  const from = targets.every(({ pos }) => pos >= firstPos) ? firstPos : 0;
   const lastPos = targets.reduce((last, { pos }) => Math.max(last, pos), 0);
   let best: Batch[] = [];
   let bestCost = Number.POSITIVE_INFINITY;
-  for (let width = lastPos + 1; width >= 1; width = width === 1 ? 0 : Math.ceil(width / 2)) {
-    const plan = planWithTiles(targets, width);
+  for (let width = lastPos + 1 - from; width >= 1; width = width === 1 ? 0 : Math.ceil(width / 2)) {
+    const plan = planWithTiles(targets, from, width);
     const cost = plan.reduce((sum, batch) => sum + batchCost(batch), 0);
     if (cost < bestCost) {
       best = plan;
@@ -32,12 +38,12 @@ export function planBatches(targets: readonly { readonly layer: number; readonly
 }
 
 /** Products, plus what a step costs however small it is. */
-function batchCost({ targets, topLayer, nPos }: Batch): number {
-  return (targets.length * nPos + 64) * (topLayer + 1);
+function batchCost({ targets, topLayer, positions }: Batch): number {
+  return (targets.length * (positions.to - positions.from) + 64) * (topLayer + 1);
 }
 
-function planWithTiles(targets: readonly { readonly layer: number; readonly pos: number }[], width: number): Batch[] {
-  const tile = (target: number) => Math.floor(targets[target].pos / width);
+function planWithTiles(targets: readonly Place[], from: number, width: number): Batch[] {
+  const tile = (target: number) => Math.floor((targets[target].pos - from) / width);
   const order = Uint32Array.from(targets, (_, index) => index).sort(
     (a, b) => tile(b) - tile(a) || targets[b].layer - targets[a].layer || targets[b].pos - targets[a].pos || a - b,
   );
@@ -45,8 +51,8 @@ function planWithTiles(targets: readonly { readonly layer: number; readonly pos:
   let current: number[] = [];
   const close = () => {
     if (current.length === 0) return;
-    const nPos = 1 + current.reduce((last, target) => Math.max(last, targets[target].pos), 0);
-    batches.push({ targets: current, topLayer: targets[current[0]].layer, nPos });
+    const to = 1 + current.reduce((last, target) => Math.max(last, targets[target].pos), 0);
+    batches.push({ targets: current, topLayer: targets[current[0]].layer, positions: { from, to } });
     current = [];
   };
   for (const target of order) {

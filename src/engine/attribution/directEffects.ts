@@ -1,9 +1,10 @@
 import type { ModelDimensions } from '../model/languageModel.ts';
 import { GraphBuilder } from '../runtime/onnxModel.ts';
 import { createSession, floatTensor, type Session } from '../runtime/session.ts';
-import { type Batch, planBatches } from './batches.ts';
+import { type Batch, planBatches, stepSize } from './batches.ts';
 import type { LocalModel } from './localModel.ts';
-import type { Sources, WrittenBlock } from './sources.ts';
+import { type Sources, tokenBlock, tokenColumn, type WrittenBlock } from './sources.ts';
+import { carrySpecialTokens, type SpecialTokens } from './specialTokens.ts';
 
 /**
  * One target whose sources' effects are wanted: a direction [dModel] read from the residual stream before the MLP of
@@ -13,22 +14,33 @@ export type Target = { readonly layer: number; readonly pos: number };
 
 /** The compiled steps of the sweep; the same for every layer and prompt of a model. */
 export type SweepSessions = {
+  /** Without, and with, special tokens at the start. */
   readonly carry: Session;
+  readonly carrySpecial: Session;
   readonly dots: Session;
   readonly skip: Session;
+  readonly product: Session;
   readonly [Symbol.dispose]: () => void;
 };
 
+/** Steps with fewer multiplications than this take less time than waking a second thread. */
+const fewestForThreads = 30e6;
+
 export async function createSweepSessions(dimensions: ModelDimensions): Promise<SweepSessions> {
-  const carry = await createSession(carryGraph(dimensions));
-  const dots = await createSession(dotsGraph(dimensions));
-  const skip = await createSession(skipGraph(dimensions));
+  const { dModel, nHeads, dHead } = dimensions;
+  const threads = stepSize * dModel * nHeads * dHead < fewestForThreads ? 1 : 0;
+  const sessions = {
+    carry: await createSession(carryGraph(dimensions, false), { threads }),
+    carrySpecial: await createSession(carryGraph(dimensions, true), { threads }),
+    dots: await createSession(dotsGraph(dimensions), { threads }),
+    skip: await createSession(skipGraph(dimensions), { threads }),
+    product: await createSession(productGraph(), { threads }),
+  };
+  const all = Object.values(sessions);
   return {
-    carry,
-    dots,
-    skip,
+    ...sessions,
     [Symbol.dispose]: () => {
-      for (const session of [carry, dots, skip]) session[Symbol.dispose]();
+      for (const session of all) session[Symbol.dispose]();
     },
   };
 }
@@ -43,9 +55,7 @@ export async function createSweepSessions(dimensions: ModelDimensions): Promise<
  * @param onBatch called before each batch with targets done so far; may throw to cancel
  */
 export async function sweep(
-  local: LocalModel,
-  sources: Sources,
-  sessions: SweepSessions,
+  prepared: PreparedSweep,
   targets: readonly Target[],
   reading: (target: number) => Float32Array,
   deliver: (target: number, effects: Float32Array) => void,
@@ -53,14 +63,32 @@ export async function sweep(
 ): Promise<void> {
   let done = 0;
   const buffers = new SweepBuffers();
-  for (const batch of planBatches(targets)) {
+  const { count } = prepared.sources;
+  for (const batch of planBatches(targets, prepared.sources.firstPos)) {
     await onBatch(done);
-    const effects = await sweepBatch(local, sources, sessions, targets, batch, reading, buffers);
+    const effects = await sweepBatch(prepared, targets, batch, reading, buffers);
     batch.targets.forEach((target, row) => {
-      deliver(target, effects.subarray(row * sources.count, (row + 1) * sources.count));
+      deliver(target, effects.subarray(row * count, (row + 1) * count));
     });
     done += batch.targets.length;
   }
+}
+
+/** Everything about one prompt that every batch of its sweep uses. */
+export type PreparedSweep = {
+  readonly local: LocalModel;
+  readonly sources: Sources;
+  readonly sessions: SweepSessions;
+  readonly special: SpecialTokens;
+};
+
+export async function prepareSweep(
+  local: LocalModel,
+  sources: Sources,
+  sessions: SweepSessions,
+): Promise<PreparedSweep> {
+  const special = await carrySpecialTokens(local, Math.min(sources.firstPos, sources.nPos), sessions.product);
+  return { local, sources, sessions, special };
 }
 
 /** Arrays reused between batches: two gradients, the dots of one layer, the effects of one batch. */
@@ -70,8 +98,8 @@ class SweepBuffers {
   #effects = new Float32Array(0);
 
   /** The gradient array that is not `current`. */
-  other(current: Float32Array, length: number): Float32Array {
-    const index = this.#gradients[0].buffer === current.buffer ? 1 : 0;
+  other(current: Float32Array | null, length: number): Float32Array {
+    const index = this.#gradients[0].buffer === current?.buffer ? 1 : 0;
     if (this.#gradients[index].length < length) this.#gradients[index] = new Float32Array(length);
     return this.#gradients[index].subarray(0, length);
   }
@@ -89,56 +117,98 @@ class SweepBuffers {
 
 /** @returns effects [batch row, source column] */
 async function sweepBatch(
-  local: LocalModel,
-  sources: Sources,
-  sessions: SweepSessions,
+  prepared: PreparedSweep,
   targets: readonly Target[],
   batch: Batch,
   reading: (target: number) => Float32Array,
   buffers: SweepBuffers,
 ): Promise<Float32Array> {
-  const { dModel, nLayers, nKeyValueHeads, nHeads, dHead } = local.model.dimensions;
-  const { nPos, topLayer } = batch;
+  const { local, sources } = prepared;
+  const { dModel, nLayers } = local.model.dimensions;
+  const { from, to } = batch.positions;
   const nRows = batch.targets.length;
-  const dims = [nPos, nRows, dModel] as const;
+  const size = (to - from) * nRows * dModel;
   const effects = buffers.effects(nRows * sources.count);
-  let gradient = buffers.other(new Float32Array(0), nPos * nRows * dModel).fill(0);
-  for (let layer = topLayer; layer >= 0; layer--) {
+  let gradient = buffers.other(null, size).fill(0);
+  for (let layer = batch.topLayer; layer >= 0; layer--) {
     inject(gradient, targets, batch, layer, dModel, reading);
-    if (layer < nLayers) {
-      const { output, value } = local.carryWeights(layer);
-      const next = buffers.other(gradient, gradient.length);
-      await sessions.carry.run(
-        {
-          gradient: floatTensor(gradient, dims),
-          pattern: floatTensor(local.carryPattern(layer, nPos), [
-            nKeyValueHeads,
-            nPos,
-            (nHeads / nKeyValueHeads) * nPos,
-          ]),
-          output: floatTensor(output, [dModel, nHeads * dHead]),
-          value: floatTensor(value, [nKeyValueHeads * dHead, dModel]),
-        },
-        { carried: floatTensor(next, dims) },
-      );
-      gradient = next;
-    }
-    const block = layer > 0 ? sources.written[layer - 1] : sources.tokens;
-    await addDots(sessions, gradient, dims, block, buffers, effects, sources.count);
-    const skip = layer > 0 ? local.skipWeights(layer - 1) : null;
-    if (!skip) continue;
-    const next = buffers.other(gradient, gradient.length);
-    await sessions.skip.run(
-      {
-        gradient: floatTensor(gradient, dims),
-        matrix: floatTensor(skip.matrix, [dModel, dModel]),
-        scale: floatTensor(skip.scale.subarray(0, nPos), [nPos, 1, 1]),
-      },
-      { carried: floatTensor(next, dims) },
-    );
-    gradient = next;
+    if (layer < nLayers) gradient = await carry(prepared, layer, batch, gradient, buffers, effects);
+    const block = layer > 0 ? sources.written[layer - 1] : tokenBlock(sources, local.run.tokenVectors, from);
+    await addDots(prepared, gradient, batch, block, buffers, effects);
+    if (layer > 0) gradient = await throughSkip(prepared, layer - 1, batch, gradient, buffers);
   }
   return effects;
+}
+
+/** One layer's attention, and what special tokens contribute by being looked at there. */
+async function carry(
+  { local, sources, sessions, special }: PreparedSweep,
+  layer: number,
+  { targets, positions }: Batch,
+  gradient: Float32Array,
+  buffers: SweepBuffers,
+  effects: Float32Array,
+): Promise<Float32Array> {
+  const { dModel, nKeyValueHeads, nHeads, dHead } = local.model.dimensions;
+  const nPos = positions.to - positions.from;
+  const nQueries = (nHeads / nKeyValueHeads) * nPos;
+  const nRows = targets.length;
+  const dims = [nPos, nRows, dModel];
+  const { output, value } = local.carryWeights(layer);
+  const next = buffers.other(gradient, gradient.length);
+  const feeds = {
+    gradient: floatTensor(gradient, dims),
+    pattern: floatTensor(local.carryPattern(layer, positions, positions), [nKeyValueHeads, nPos, nQueries]),
+    output: floatTensor(output, [dModel, nHeads * dHead]),
+    value: floatTensor(value, [nKeyValueHeads * dHead, dModel]),
+  };
+  const carried = floatTensor(next, dims);
+  if (positions.from === 0) {
+    await sessions.carry.run(feeds, { carried });
+    return next;
+  }
+  const { count } = special;
+  const pattern = local.carryPattern(layer, positions, { from: 0, to: count });
+  const contributions = new Float32Array(nRows * count);
+  await sessions.carrySpecial.run(
+    {
+      ...feeds,
+      specialPattern: floatTensor(pattern, [nKeyValueHeads, count, nQueries]),
+      specialValues: floatTensor(special.values[layer], [nKeyValueHeads * count * dHead, count]),
+    },
+    { carried, special: floatTensor(contributions, [nRows, count]) },
+  );
+  for (let row = 0; row < nRows; row++) {
+    for (let token = 0; token < count; token++) {
+      effects[row * sources.count + tokenColumn(sources, token)] += contributions[row * count + token];
+    }
+  }
+  return next;
+}
+
+/** Through a layer's skip matrix, where the set has one. */
+async function throughSkip(
+  { local, sessions }: PreparedSweep,
+  layer: number,
+  { targets, positions }: Batch,
+  gradient: Float32Array,
+  buffers: SweepBuffers,
+): Promise<Float32Array> {
+  const skip = local.skipWeights(layer);
+  if (!skip) return gradient;
+  const { dModel } = local.model.dimensions;
+  const nPos = positions.to - positions.from;
+  const dims = [nPos, targets.length, dModel];
+  const next = buffers.other(gradient, gradient.length);
+  await sessions.skip.run(
+    {
+      gradient: floatTensor(gradient, dims),
+      matrix: floatTensor(skip.matrix, [dModel, dModel]),
+      scale: floatTensor(skip.scale.subarray(positions.from, positions.to), [nPos, 1, 1]),
+    },
+    { carried: floatTensor(next, dims) },
+  );
+  return next;
 }
 
 /** Adds the readings of the batch's targets at this layer to the gradient there. */
@@ -153,7 +223,7 @@ function inject(
   const nRows = batch.targets.length;
   batch.targets.forEach((target, row) => {
     if (targets[target].layer !== layer) return;
-    const start = (targets[target].pos * nRows + row) * dModel;
+    const start = ((targets[target].pos - batch.positions.from) * nRows + row) * dModel;
     const direction = reading(target);
     for (let i = 0; i < dModel; i++) gradient[start + i] += direction[i];
   });
@@ -161,21 +231,23 @@ function inject(
 
 /** effects[row, column] += gradient[pos, row] · vectors[pos, column], for the block's positions up to the batch's last. */
 async function addDots(
-  sessions: SweepSessions,
+  { local, sources, sessions }: PreparedSweep,
   gradient: Float32Array,
-  [nPos, nRows, dModel]: readonly [number, number, number],
+  { targets, positions }: Batch,
   block: WrittenBlock,
   buffers: SweepBuffers,
   effects: Float32Array,
-  nColumns: number,
 ): Promise<void> {
+  const { dModel } = local.model.dimensions;
   const { firstPos, width } = block;
-  const span = nPos - firstPos;
+  const nRows = targets.length;
+  const span = positions.to - firstPos;
   if (span <= 0) return;
   const dots = buffers.dots(span * nRows * width);
+  const start = (firstPos - positions.from) * nRows * dModel;
   await sessions.dots.run(
     {
-      gradient: floatTensor(gradient.subarray(firstPos * nRows * dModel), [span, nRows, dModel]),
+      gradient: floatTensor(gradient.subarray(start), [span, nRows, dModel]),
       vectors: floatTensor(block.vectors.subarray(0, span * width * dModel), [span, width, dModel]),
     },
     { dots: floatTensor(dots, [span, nRows, width]) },
@@ -184,7 +256,7 @@ async function addDots(
     const columns = block.columns.subarray(pos * width, (pos + 1) * width);
     for (let row = 0; row < nRows; row++) {
       const from = (pos * nRows + row) * width;
-      const to = row * nColumns;
+      const to = row * sources.count;
       for (let place = 0; place < width; place++) {
         if (columns[place] >= 0) effects[to + columns[place]] += dots[from + place];
       }
@@ -195,9 +267,10 @@ async function addDots(
 /**
  * Back through one layer's attention, positions first so that "positions up to p" is a prefix:
  *   carried[k, row] = gradient[k, row] + Σ_head Σ_q pattern[head, q, k] · (gradient[q, row] · output_head) · value_head
- * Queries that share keys and values are summed in the inner dimension of the middle product.
+ * Queries that share keys and values are summed in the inner dimension of the middle product. With special tokens, a
+ * second result gives their effects through this layer: special[row, token].
  */
-function carryGraph({ dModel, nHeads, nKeyValueHeads, dHead }: ModelDimensions): Uint8Array {
+function carryGraph({ dModel, nHeads, nKeyValueHeads, dHead }: ModelDimensions, hasSpecial: boolean): Uint8Array {
   const graph = new GraphBuilder();
   const groups = nHeads / nKeyValueHeads;
   const gradient = graph.input('gradient', 'float32', ['pos', 'row', dModel]);
@@ -231,6 +304,19 @@ function carryGraph({ dModel, nHeads, nKeyValueHeads, dHead }: ModelDimensions):
     graph.node('Transpose', [byKey], { perm: [1, 2, 0, 3] }),
     graph.integers([-1, nKeyValueHeads * dHead]),
   ]);
+  if (hasSpecial) {
+    const specialPattern = graph.input('specialPattern', 'float32', [nKeyValueHeads, 'token', 'query']);
+    const specialValues = graph.input('specialValues', 'float32', ['read', 'token']);
+    const looked = reshape(graph.node('MatMul', [specialPattern, byQuery]), [
+      graph.integers([nKeyValueHeads]),
+      graph.integers([-1]),
+      nRows,
+      graph.integers([dHead]),
+    ]);
+    const byRow = reshape(graph.node('Transpose', [looked], { perm: [2, 0, 1, 3] }), [nRows, graph.integers([-1])]);
+    graph.node('MatMul', [byRow, specialValues], {}, 'special');
+    graph.output('special', 'float32', ['row', 'token']);
+  }
   const back = reshape(graph.node('MatMul', [atValues, value]), [nPos, nRows, graph.integers([dModel])]);
   graph.node('Add', [gradient, back], {}, 'carried');
   graph.output('carried', 'float32', ['pos', 'row', dModel]);
@@ -254,5 +340,14 @@ function skipGraph({ dModel }: ModelDimensions): Uint8Array {
   const through = graph.node('Mul', [graph.node('MatMul', [gradient, matrix]), scale]);
   graph.node('Add', [gradient, through], {}, 'carried');
   graph.output('carried', 'float32', ['pos', 'row', dModel]);
+  return graph.encode();
+}
+
+function productGraph(): Uint8Array {
+  const graph = new GraphBuilder();
+  const x = graph.input('x', 'float32', ['row', 'in']);
+  const w = graph.input('w', 'float32', ['out', 'in']);
+  graph.node('Gemm', [x, w], { transB: 1 }, 'y');
+  graph.output('y', 'float32', ['row', 'out']);
   return graph.encode();
 }

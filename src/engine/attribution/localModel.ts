@@ -14,6 +14,9 @@ export type CarryWeights = {
   readonly value: Float32Array;
 };
 
+/** Positions from … to − 1. */
+export type PositionRange = { readonly from: number; readonly to: number };
+
 /** A skip matrix as it acts on gradients at the residual stream: G[pos] += scale[pos] · G[pos] · matrix. */
 export type SkipWeights = { readonly matrix: Float32Array; readonly scale: Float32Array };
 
@@ -26,7 +29,10 @@ export class LocalModel {
   readonly set: TranscoderSet;
   readonly run: ForwardResult;
   readonly #kept = new Map<number, CarryWeights>();
-  readonly #patterns = new Map<number, { readonly nPos: number; readonly pattern: Float32Array }>();
+  readonly #patterns = new Map<
+    string,
+    { readonly queries: PositionRange; readonly keys: PositionRange; readonly pattern: Float32Array }
+  >();
   readonly #keepsWeights: boolean;
   readonly #shared: { output?: Float32Array; value?: Float32Array } = {};
 
@@ -55,29 +61,33 @@ export class LocalModel {
   }
 
   /**
-   * The attention pattern of the first nPos positions, laid out to carry gradients from queries to keys:
-   * [kvHead, key, group · nPos + query], each entry times the norm scales at both ends.
+   * The attention pattern laid out to carry gradients from queries to keys: [kvHead, key, group · nQueries + query],
+   * each entry times the norm scales at both ends. Queries and keys are positions `queries.from` … `queries.to` − 1, and
+   * likewise the keys.
    */
-  carryPattern(layer: number, nPos: number): Float32Array {
-    const known = this.#patterns.get(layer);
-    if (known?.nPos === nPos) return known.pattern;
+  carryPattern(layer: number, queries: PositionRange, keys: PositionRange): Float32Array {
+    const name = `${layer} ${keys.from === queries.from}`;
+    const known = this.#patterns.get(name);
+    if (known && isSameRange(known.queries, queries) && isSameRange(known.keys, keys)) return known.pattern;
     const { nHeads, nKeyValueHeads } = this.model.dimensions;
     const { attnPattern, attnNormScale, postAttnNormScale } = this.run.layers[layer];
     const nAll = this.run.nPos;
     const groups = nHeads / nKeyValueHeads;
-    const pattern = new Float32Array(nKeyValueHeads * nPos * groups * nPos);
+    const nQueries = queries.to - queries.from;
+    const nKeys = keys.to - keys.from;
+    const pattern = new Float32Array(nKeyValueHeads * nKeys * groups * nQueries);
     for (let head = 0; head < nHeads; head++) {
-      const row = Math.floor(head / groups) * nPos;
-      const column = (head % groups) * nPos;
-      for (let query = 0; query < nPos; query++) {
+      const row = Math.floor(head / groups) * nKeys - keys.from;
+      const column = (head % groups) * nQueries - queries.from;
+      for (let query = queries.from; query < queries.to; query++) {
         const after = postAttnNormScale ? postAttnNormScale[query] : 1;
-        for (let key = 0; key <= query; key++) {
-          pattern[(row + key) * groups * nPos + column + query] =
+        for (let key = keys.from; key < keys.to && key <= query; key++) {
+          pattern[(row + key) * groups * nQueries + column + query] =
             attnPattern[(head * nAll + query) * nAll + key] * attnNormScale[key] * after;
         }
       }
     }
-    this.#patterns.set(layer, { nPos, pattern });
+    this.#patterns.set(name, { queries, keys, pattern });
     return pattern;
   }
 
@@ -120,6 +130,10 @@ export class LocalModel {
     this.#shared[role] ??= new Float32Array(length);
     return this.#shared[role];
   }
+}
+
+function isSameRange(a: PositionRange, b: PositionRange): boolean {
+  return a.from === b.from && a.to === b.to;
 }
 
 function scaleInPlace(

@@ -37,7 +37,6 @@ export type SourceColumns = {
 export type Sources = SourceColumns & {
   /** By layer written, at the residual stream after that layer's MLP. */
   readonly written: readonly WrittenBlock[];
-  readonly tokens: WrittenBlock;
   /** By layer: [pos, dModel] what the transcoders give at the output hook. */
   readonly reconstruction: readonly Float32Array[];
   /** By layer: [pos, dModel] what the model gives there less the reconstruction; 0 at special positions. */
@@ -50,6 +49,19 @@ export function errorColumn(columns: SourceColumns, layer: number, pos: number):
 
 export function tokenColumn(columns: SourceColumns, pos: number): number {
   return columns.active.count + columns.nLayers * columns.nPos + pos;
+}
+
+/** The tokens' embeddings from a position on, as they enter the residual stream. */
+export function tokenBlock(columns: SourceColumns, tokenVectors: Float32Array, firstPos: number): WrittenBlock {
+  const span = columns.nPos - firstPos;
+  const dModel = tokenVectors.length / columns.nPos;
+  return {
+    firstPos,
+    nPos: columns.nPos,
+    width: 1,
+    vectors: tokenVectors.subarray(firstPos * dModel),
+    columns: Int32Array.from({ length: span }, (_, index) => tokenColumn(columns, firstPos + index)),
+  };
 }
 
 /** Encodes every layer: the features that are on. `onLayer` is called before each and may throw to cancel. */
@@ -104,7 +116,7 @@ export async function gatherSources(
     reconstruction.push(decoded);
     errors.push(error);
   }
-  return { ...columns, written, tokens: tokenBlock(columns, run.tokenVectors), reconstruction, errors };
+  return { ...columns, written, reconstruction, errors };
 }
 
 /** Activation · decoder row of every feature that writes to the layer; the first place of each position is left free. */
@@ -189,16 +201,6 @@ function addErrors(columns: SourceColumns, block: WrittenBlock, layer: number, e
     block.columns[place] = errorColumn(columns, layer, pos);
     block.vectors.set(error.subarray(pos * dModel, (pos + 1) * dModel), place * dModel);
   }
-}
-
-function tokenBlock(columns: SourceColumns, tokenVectors: Float32Array): WrittenBlock {
-  return {
-    firstPos: 0,
-    nPos: columns.nPos,
-    width: 1,
-    vectors: tokenVectors,
-    columns: Int32Array.from({ length: columns.nPos }, (_, pos) => tokenColumn(columns, pos)),
-  };
 }
 
 function featureStarts(active: ActiveFeatures, nLayers: number, nPos: number): Uint32Array {

@@ -1,0 +1,258 @@
+import assert from 'node:assert/strict';
+import path from 'node:path';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { type AttributionRequest, Attributor } from '../../src/engine/attribution/attribute.ts';
+import { planBatches } from '../../src/engine/attribution/batches.ts';
+import { createSweepSessions, prepareSweep, sweep } from '../../src/engine/attribution/directEffects.ts';
+import { LocalModel } from '../../src/engine/attribution/localModel.ts';
+import { findActiveFeatures, gatherSources } from '../../src/engine/attribution/sources.ts';
+import { mostLikely, softmax } from '../../src/engine/attribution/targets.ts';
+import { loadModel } from '../../src/engine/model/loadModel.ts';
+import { Encoder } from '../../src/engine/transcoders/encode.ts';
+import { encoderRows } from '../../src/engine/transcoders/featureRows.ts';
+import { loadTranscoders } from '../../src/engine/transcoders/load.ts';
+import { featureInput, featureOutput } from '../../src/engine/transcoders/tapPoint.ts';
+import { goldenJson, goldensFolder } from '../support/goldens.ts';
+import { allErrors, carryUp, effectOnFeature, effectOnOutput } from '../support/plainEffects.ts';
+
+/** One case for each thing that changes the sweep: grouped queries, skip, cross-layer, norms after, four special tokens. */
+const cases = [
+  'llama-plt-relu',
+  'llama-plt-skip',
+  'llama-clt-jumprelu',
+  'gemma2-clt',
+  'gemma3-plt-gs2-skip',
+  'gemma3-it-plt',
+  'gpt-oss-clt',
+];
+
+for (const name of cases) {
+  test(`the sweep on ${name} gives what plain loops give that carry each source up instead`, async () => {
+    using prompt = await openPrompt(name);
+    const { local, sources } = prompt;
+    const { active } = sources;
+    const effects = await prompt.effects();
+    for (let column = 0; column < sources.count; column += 7) {
+      const carried = carryUp(local, sources, column);
+      for (let target = 0; target < active.count; target += 3) {
+        closeTo(
+          effects[target][column],
+          effectOnFeature(local, sources, carried, target),
+          1e-5,
+          `${column} on ${target}`,
+        );
+      }
+      closeTo(
+        effects[active.count][column],
+        effectOnOutput(local, carried, prompt.direction),
+        1e-5,
+        `${column} on the output`,
+      );
+    }
+  });
+
+  // GPT-OSS adds biases in its attention, which no node carries and the weights' contract does not name.
+  if (name === 'gpt-oss-clt') continue;
+  test(`on ${name} a feature's incoming effects and what no node carries add up to its pre-activation`, async () => {
+    using prompt = await openPrompt(name);
+    const { local, sources } = prompt;
+    const { active } = sources;
+    const effects = await prompt.effects();
+    // What no node carries: decoder biases, and all that MLPs write at the special positions. Carried up like a source.
+    const constants = carryUp(local, { ...sources, errors: unnamed(prompt) }, allErrors);
+    for (let target = 0; target < active.count; target++) {
+      const [layer, pos, feature] = [active.layer[target], active.pos[target], active.feature[target]];
+      const sum = effects[target].reduce((total, effect) => total + effect, 0);
+      const rest = effectOnFeature(local, sources, constants, target);
+      const expected = await prompt.preActivation(layer, pos, feature);
+      closeTo(sum + rest, expected, 2e-4, `feature ${feature} of layer ${layer} at ${pos}`);
+    }
+  });
+}
+
+test('batches hold every target once, highest layer first, over all positions that can matter', () => {
+  const place = fc.record({ layer: fc.nat(30), pos: fc.integer({ min: 1, max: 60 }) });
+  fc.assert(
+    fc.property(fc.array(place, { minLength: 1, maxLength: 300 }), (targets) => {
+      const batches = planBatches(targets, 1);
+      const seen = batches.flatMap((batch) => batch.targets).sort((a, b) => a - b);
+      assert.deepEqual(seen, [...targets.keys()]);
+      for (const { targets: members, topLayer, positions } of batches) {
+        for (const member of members) {
+          assert.ok(
+            targets[member].layer <= topLayer &&
+              targets[member].pos < positions.to &&
+              targets[member].pos >= positions.from,
+          );
+        }
+      }
+    }),
+  );
+});
+
+test('the fewest most likely tokens are chosen that reach the wanted probability', () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.float({ min: -5, max: 5, noNaN: true }), { minLength: 1, maxLength: 40 }),
+      fc.double({ min: 0.01, max: 1, noNaN: true }),
+      fc.integer({ min: 1, max: 20 }),
+      (logits, share, most) => {
+        const probabilities = softmax(Float32Array.from(logits));
+        const chosen = mostLikely(probabilities, most, share);
+        const held = (ids: number[]) => ids.reduce((sum, id) => sum + probabilities[id], 0);
+        assert.ok(chosen.length <= most && chosen.length >= 1);
+        assert.ok(held(chosen) >= share - 1e-9 || chosen.length === Math.min(most, logits.length));
+        assert.ok(chosen.length === 1 || held(chosen.slice(0, -1)) < share);
+        assert.ok(
+          chosen.every((id) => probabilities.every((p, other) => p <= probabilities[id] || chosen.includes(other))),
+        );
+      },
+    ),
+  );
+});
+
+test('adaptive mode leaves less influence unexpanded than it is allowed to, with fewer features where it can', async () => {
+  using pair = await openPair('llama-clt-truncated');
+  const run = (adaptiveShare: number) =>
+    pair.attributor.attribute({
+      ...pair.request,
+      settings: { ...pair.request.settings, maxFeatureNodes: 'adaptive', adaptiveShare },
+    });
+  const strict = await run(0.01);
+  assert.ok(strict.unexpandedInfluence < 0.01, `${strict.unexpandedInfluence}`);
+  const loose = await run(0.5);
+  assert.ok(loose.unexpandedInfluence < 0.5 && loose.selected.length < strict.selected.length);
+  assert.ok(strict.selected.length < strict.active.count);
+});
+
+test('attributing all features one way or the other gives the same graph', async () => {
+  using pair = await openPair('llama-plt-relu');
+  const withNodes = (maxFeatureNodes: number | 'all') =>
+    pair.attributor.attribute({ ...pair.request, settings: { ...pair.request.settings, maxFeatureNodes } });
+  const all = await withNodes('all');
+  const many = await withNodes(10_000);
+  assert.deepEqual(many.graph.incoming, all.graph.incoming);
+  assert.equal(many.unexpandedInfluence, 0);
+});
+
+test('a trace can be cancelled in every phase, and the next one works', async () => {
+  using pair = await openPair('llama-plt-relu');
+  const phases = ['forward', 'features', 'targets', 'direct effects', 'influence'] as const;
+  for (const phase of phases) {
+    const controller = new AbortController();
+    const onProgress = (progress: { phase: string }) => {
+      if (progress.phase === phase) controller.abort();
+    };
+    await assert.rejects(
+      pair.attributor.attribute(pair.request, { signal: controller.signal, onProgress }),
+      { name: 'AbortError' },
+      phase,
+    );
+  }
+  const after = await pair.attributor.attribute(pair.request);
+  assert.equal(after.active.count, Number(goldenJson('llama-plt-relu', 'golden.json').n_active));
+});
+
+test('progress goes through the phases in order and ends each at its total', async () => {
+  using pair = await openPair('llama-plt-relu');
+  const seen: string[] = [];
+  await pair.attributor.attribute(pair.request, {
+    onProgress: ({ phase, done, total }) => {
+      assert.ok(done >= 0 && done <= total, `${phase} ${done} of ${total}`);
+      if (seen.at(-1) !== phase) seen.push(phase);
+    },
+  });
+  assert.deepEqual(seen, ['forward', 'features', 'targets', 'direct effects', 'influence']);
+});
+
+async function openPair(name: string) {
+  const fields = goldenJson(name, 'case.json');
+  const folder = path.join(goldensFolder, name);
+  const model = await loadModel(path.join(folder, String(fields.model)));
+  const set = loadTranscoders(path.join(folder, String(fields.transcoders)), model.dimensions);
+  const attributor = new Attributor(model, set);
+  const request: AttributionRequest = {
+    ids: fields.token_ids as number[],
+    firstPos: Number(fields.zero_positions),
+    targets: { type: 'top', maxLogits: 3, logitProbability: 0.8 },
+    settings: { batchSize: 4, updateInterval: 1, maxFeatureNodes: 'all', adaptiveShare: 0.02 },
+  };
+  return {
+    model,
+    set,
+    attributor,
+    request,
+    [Symbol.dispose]: () => {
+      attributor[Symbol.dispose]();
+      set[Symbol.dispose]();
+      model[Symbol.dispose]();
+    },
+  };
+}
+
+/** A prompt ready for the sweep, with an output direction of its own. */
+async function openPrompt(name: string) {
+  const pair = await openPair(name);
+  const { model, set, request } = pair;
+  const noWait = async () => {};
+  const encoder = new Encoder(set);
+  const run = await model.forward(request.ids, { logits: 'none' });
+  const active = await findActiveFeatures(model, set, encoder, run, request.firstPos, noWait);
+  const local = new LocalModel(model, set, run);
+  const sources = await gatherSources(local, encoder, active, request.firstPos, noWait);
+  const direction = Float32Array.from({ length: set.dModel }, (_, i) => Math.sin(i + 1));
+  return {
+    local,
+    sources,
+    direction,
+    /** Effects on every active feature, then on the output: [source column] each. */
+    effects: async (): Promise<Float32Array[]> => {
+      using sessions = await createSweepSessions(model.dimensions);
+      const prepared = await prepareSweep(local, sources, sessions);
+      const targets = Array.from(active.layer, (layer, index) => ({ layer, pos: active.pos[index] }));
+      targets.push({ layer: model.dimensions.nLayers, pos: run.nPos - 1 });
+      const reading = (target: number) => {
+        if (target === active.count) return local.finalReading(direction, run.nPos - 1);
+        const row = encoderRows(set.layers[active.layer[target]].encoder, [active.feature[target]], set.dModel);
+        local.scaleReading(active.layer[target], active.pos[target], row);
+        return row;
+      };
+      const rows: Float32Array[] = [];
+      const keep = (target: number, effects: Float32Array) => {
+        rows[target] = effects.slice();
+      };
+      await sweep(prepared, targets, reading, keep, noWait);
+      return rows;
+    },
+    /** Less the encoder's bias, which is no effect. */
+    preActivation: async (layer: number, pos: number, feature: number): Promise<number> => {
+      const values = await encoder.preActivations(layer, featureInput(set.inputHook, model, run, layer), run.nPos);
+      return values[pos * set.nFeatures + feature] - set.layers[layer].encoderBias[feature];
+    },
+    [Symbol.dispose]: () => {
+      encoder[Symbol.dispose]();
+      pair[Symbol.dispose]();
+    },
+  };
+}
+
+/** By layer: [pos, dModel] what no node carries: decoder biases, and what MLPs write at special positions but for the skip. */
+function unnamed({ local, sources }: Awaited<ReturnType<typeof openPrompt>>): Float32Array[] {
+  const { set, run } = local;
+  return sources.reconstruction.map((decoded, layer) => {
+    const output = featureOutput(set.outputHook, run, layer);
+    return decoded.map((value, place) => {
+      const pos = Math.floor(place / set.dModel);
+      const bias = set.decoderBias[layer][place % set.dModel];
+      return pos < sources.firstPos ? output[place] - value + bias : bias;
+    });
+  });
+}
+
+function closeTo(got: number, expected: number, tolerance: number, what: string): void {
+  assert.ok(
+    Math.abs(got - expected) <= tolerance * Math.max(1, Math.abs(expected)),
+    `${what}: expected ${expected}, got ${got}`,
+  );
+}
