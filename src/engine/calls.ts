@@ -4,6 +4,7 @@ import { readGraphBytes } from '../graph/readGraph.ts';
 import type { EngineCalls, EngineStatus, ModelPair } from '../protocol/engine.ts';
 import { UserError } from '../protocol/errors.ts';
 import type { Handlers } from '../protocol/rpc.ts';
+import { inspectActivations } from './attribution/inspect.ts';
 import { trace } from './attribution/trace.ts';
 import { LoadedPair } from './loaded.ts';
 import { describeModel } from './model/loadModel.ts';
@@ -47,6 +48,17 @@ export function createCalls({ version, log }: CallsOptions): Handlers<EngineCall
         context,
       );
     },
+    inspectActivations: (request, context) =>
+      loadedPair.use(
+        request.pair,
+        request.device,
+        ({ model, tokenizer, attributor }) => {
+          const label = (layer: number, feature: number): string =>
+            request.pair.transcoders === null ? '' : features(request.pair).label(layer, feature);
+          return inspectActivations(request, { model, tokenizer, attributor, label }, context);
+        },
+        context,
+      ),
     featureCard: async ({ pair, layer, feature }) => features(pair).card(layer, feature),
     featureLabels: async ({ pair }) => features(pair).labels(),
     readGraph: async ({ bytes }) => readGraphBytes(bytes),

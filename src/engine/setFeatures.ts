@@ -49,6 +49,11 @@ export class SetFeatures {
     return { ...graph, nodes };
   }
 
+  /** The label of a feature; empty when it has none. */
+  label(layer: number, feature: number): string {
+    return this.#label(layer, feature)?.label ?? '';
+  }
+
   #label(layer: number, feature: number): FeatureLabel | undefined {
     return this.#read().byFeature.get(`${layer}/${feature}`);
   }

@@ -84,7 +84,13 @@ export type Phase =
   | 'prune'
   | 'generate';
 
-export type Progress = { readonly phase: Phase; readonly done: number; readonly total: number };
+export type Progress = {
+  readonly phase: Phase;
+  readonly done: number;
+  readonly total: number;
+  /** While text is generated: the token that was just chosen, without the edits or with them. */
+  readonly token?: Prediction & { readonly run: 'before' | 'after' };
+};
 
 export type Prediction = { readonly id: number; readonly text: string; readonly probability: number };
 
@@ -178,10 +184,26 @@ export type Intervention = {
   readonly value: number;
 };
 
+/**
+ * Activations taken from another prompt: the features that are on in either become what they are in that prompt.
+ * `pos` null: at every position, where both prompts must have as many tokens. `layer`, `feature` null: all.
+ */
+export type Patch = {
+  readonly prompt: Prompt;
+  readonly pos: number | null;
+  /** The position in the other prompt; null: the same. */
+  readonly fromPos: number | null;
+  readonly layer: number | null;
+  readonly feature: number | null;
+};
+
 export type InterveneRequest = {
   readonly pair: ModelPair;
   readonly prompt: Prompt;
+  /** If one feature is named twice at a position the last holds. */
   readonly interventions: readonly Intervention[];
+  /** Applied before the interventions. */
+  readonly patches?: readonly Patch[];
   readonly freezeAttention: boolean;
   /** Layers whose other features and errors stay as in the original run; null: none. */
   readonly constrainedLayers: readonly number[] | null;
@@ -193,6 +215,7 @@ export type InterveneRequest = {
 };
 
 export type InterveneResult = {
+  /** The most likely next tokens of both runs, without the edits; then the same tokens with them. Each most likely first. */
   readonly before: readonly Prediction[];
   readonly after: readonly Prediction[];
   readonly generatedBefore: readonly Prediction[];
@@ -206,6 +229,40 @@ export type InterveneResult = {
     readonly after: number;
   }[];
   readonly milliseconds: number;
+};
+
+export type InspectRequest = {
+  readonly pair: ModelPair;
+  readonly prompt: Prompt;
+  /** The token position to look at. */
+  readonly pos: number;
+  readonly topFeatures: number;
+  readonly topTokens: number;
+  readonly device: DeviceChoice;
+};
+
+/** What one layer does at one position. Norms are Euclidean lengths of residual-stream vectors. */
+export type LayerInspection = {
+  readonly layer: number;
+  /** Of the residual stream as the layer reads it. */
+  readonly residNorm: number;
+  /** Of what attention adds. */
+  readonly attentionNorm: number;
+  /** Of what the MLP adds. */
+  readonly mlpNorm: number;
+  /** Of what the transcoder leaves unexplained; null at special positions and without a set. */
+  readonly errorNorm: number | null;
+  readonly activeFeatures: number;
+  /** Largest activations first. */
+  readonly features: readonly { readonly feature: number; readonly activation: number; readonly label: string }[];
+  /** What the model would say if it stopped after this layer (logit lens). */
+  readonly lens: readonly Prediction[];
+};
+
+export type Inspection = {
+  readonly token: Token;
+  readonly pos: number;
+  readonly layers: readonly LayerInspection[];
 };
 
 /** Every call the engine answers. A new call is one line here and one function in `engine/calls.ts`. */
@@ -236,6 +293,7 @@ export type EngineCalls = {
     result: { readonly graph: CircuitGraph; readonly warnings: readonly string[] };
     progress: never;
   };
+  inspectActivations: { params: InspectRequest; result: Inspection; progress: Progress };
   intervene: { params: InterveneRequest; result: InterveneResult; progress: Progress };
   unload: { params: Record<string, never>; result: null; progress: never };
 };

@@ -117,6 +117,11 @@ export type LanguageModel = {
    * With a cache, attention patterns are [head, pos, keys], keys counting the cached positions too.
    */
   readonly forward: (ids: readonly number[], options: ForwardOptions) => Promise<ForwardResult>;
+  /**
+   * Logits [pos, dVocab] of residual streams [pos, dModel] taken at any depth, through the final norm and soft cap: the
+   * logit lens (nostalgebraist 2020).
+   */
+  readonly readOut: (resid: Float32Array, signal?: AbortSignal) => Promise<Float32Array>;
   readonly createCache: () => KeyValueCache;
   /** Keeps weights in memory as float32 until disposed of, where the model is small enough: for many runs in a row. */
   readonly holdWeights: () => Disposable;

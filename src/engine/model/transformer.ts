@@ -74,6 +74,13 @@ export class Transformer implements LanguageModel {
     return run;
   }
 
+  async readOut(resid: Float32Array, signal?: AbortSignal): Promise<Float32Array> {
+    const { normed } = rootMeanSquareNorm(resid, this.weights.model('finalNorm'), this.#config.normEpsilon, null);
+    const run = this.#previous.then(() => this.#logits(normed, { logits: 'all', signal }));
+    this.#previous = run.catch(() => {});
+    return run;
+  }
+
   [Symbol.dispose](): void {
     this.#sessions[Symbol.dispose]();
     this.#files[Symbol.dispose]();
