@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import path from 'node:path';
 import { test } from 'node:test';
+import { loadModel } from '../../src/engine/model/loadModel.ts';
+import { featureLogits } from '../../src/engine/transcoders/describe.ts';
 import { Encoder, joinActive } from '../../src/engine/transcoders/encode.ts';
 import { decoderRows, encoderRows } from '../../src/engine/transcoders/featureRows.ts';
 import { describeTranscoders, loadTranscoders } from '../../src/engine/transcoders/load.ts';
@@ -89,6 +91,36 @@ test('a set for another model is refused with the numbers of both', () => {
     code: 'transcoders.wrongModel',
     message: /3 layers and width 32; this one has 5 layers and width 16/,
   });
+});
+
+test("a feature's top and bottom tokens are those its decoder row raises and lowers most", async () => {
+  for (const name of ['llama-plt-relu', 'llama-clt-relu']) {
+    using model = await loadModel(path.join(goldensFolder, name, 'model'));
+    using set = loadTranscoders(transcoderFolder(name), model.dimensions);
+    const { top, bottom } = await featureLogits(model, set, 1, 9, 5);
+    const { dModel, dVocab } = model.dimensions;
+    const gain = model.weights.model('finalNorm');
+    const unembedding = model.weights.model('unembedding');
+    const effects = Array.from({ length: dVocab }, (_, id) => {
+      let sum = 0;
+      for (const slot of set.layers[1].slots) {
+        decoderRows(slot, [9], dModel).forEach((value, i) => {
+          sum += value * gain[i] * unembedding[id * dModel + i];
+        });
+      }
+      return sum;
+    });
+    const order = [...effects.keys()].sort((a, b) => effects[b] - effects[a]);
+    assert.deepEqual(
+      top.map(({ id }) => id),
+      order.slice(0, 5),
+    );
+    assert.deepEqual(
+      bottom.map(({ id }) => id),
+      order.slice(-5).reverse(),
+    );
+    assert.ok(Math.abs(top[0].effect - effects[order[0]]) < 1e-4);
+  }
 });
 
 async function checkEncoding(name: string, folder: string, tensors: ReturnType<typeof goldenTensors>): Promise<void> {

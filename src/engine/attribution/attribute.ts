@@ -22,7 +22,7 @@ import { meanOfUnembedding, type OutputTarget, outputTargets, type ResolvedTarge
 /** Targets whose directions are in memory at a time. */
 const targetsAtOnce = 8192;
 /** Adaptive mode stops here even when influence is left over; the result says how much. */
-const mostAdaptiveFeatures = 8192;
+const mostAdaptiveFeatures = 4096;
 /** Fewest features that join in one round of adaptive mode: smaller rounds sweep badly. */
 const smallestAdaptiveRound = 256;
 
