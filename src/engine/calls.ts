@@ -6,7 +6,7 @@ import { UserError } from '../protocol/errors.ts';
 import type { Handlers } from '../protocol/rpc.ts';
 import { inspectActivations } from './attribution/inspect.ts';
 import { trace } from './attribution/trace.ts';
-import { LoadedPair } from './loaded.ts';
+import { LoadedPair, stampOf } from './loaded.ts';
 import { describeModel } from './model/loadModel.ts';
 import { SetFeatures } from './setFeatures.ts';
 import { describeTranscoders } from './transcoders/load.ts';
@@ -20,6 +20,8 @@ export type CallsOptions = {
 /** The functions behind the engine's calls, around one loaded pair. */
 export function createCalls({ version, log }: CallsOptions): Handlers<EngineCalls> {
   const loadedPair = new LoadedPair((line) => log('info', line));
+  const models = new Descriptions(describeModel);
+  const sets = new Descriptions(describeTranscoders);
   let known: SetFeatures | null = null;
   const features = ({ transcoders }: ModelPair): SetFeatures => {
     if (transcoders === null) throw noTranscoders();
@@ -28,8 +30,8 @@ export function createCalls({ version, log }: CallsOptions): Handlers<EngineCall
   };
   return {
     status: async () => statusOf(version, loadedPair),
-    inspectModel: async ({ folder }) => describeModel(folder),
-    inspectTranscoders: async ({ folder }) => describeTranscoders(folder),
+    inspectModel: async ({ folder }) => models.get(folder),
+    inspectTranscoders: async ({ folder }) => sets.get(folder),
     tokenize: async ({ pair: { model }, prompt }) => (await loadedPair.tokenizer(model)).tokenize(prompt),
     trace: async (request, context) => {
       const started = performance.now();
@@ -62,14 +64,40 @@ export function createCalls({ version, log }: CallsOptions): Handlers<EngineCall
     featureCard: async ({ pair, layer, feature }) => features(pair).card(layer, feature),
     featureLabels: async ({ pair }) => features(pair).labels(),
     readGraph: async ({ bytes }) => readGraphBytes(bytes),
-    intervene: async () => {
-      throw new UserError('intervention.none', 'Interventions are not there yet.', 'Wait for the next version.');
-    },
+    intervene: async (request, context) =>
+      loadedPair.use(
+        request.pair,
+        request.device,
+        async ({ intervener }) => {
+          if (intervener === null) throw noTranscoders();
+          return intervener.intervene(request, context);
+        },
+        context,
+      ),
     unload: async () => {
       await loadedPair.unload();
       return null;
     },
   };
+}
+
+/** What folders hold, looked into again only when their files changed: large sets take a while to look into. */
+class Descriptions<Description> {
+  readonly #describe: (folder: string) => Description;
+  readonly #known = new Map<string, { readonly stamp: string; readonly description: Description }>();
+
+  constructor(describe: (folder: string) => Description) {
+    this.#describe = describe;
+  }
+
+  get(folder: string): Description {
+    const stamp = stampOf(folder);
+    const known = this.#known.get(folder);
+    if (known?.stamp === stamp) return known.description;
+    const description = this.#describe(folder);
+    this.#known.set(folder, { stamp, description });
+    return description;
+  }
 }
 
 function noTranscoders(): UserError {

@@ -3,6 +3,7 @@ import path from 'node:path';
 import type { DeviceChoice, ModelDescription, ModelPair, Progress } from '../protocol/engine.ts';
 import { UserError } from '../protocol/errors.ts';
 import { Attributor } from './attribution/attribute.ts';
+import { Intervener } from './interventions/intervene.ts';
 import type { LanguageModel } from './model/languageModel.ts';
 import { describeModel, loadModel } from './model/loadModel.ts';
 import { loadTokenizer, type Tokenizer } from './model/tokenizer.ts';
@@ -18,6 +19,7 @@ export type Loaded = {
   readonly tokenizer: Tokenizer;
   readonly set: TranscoderSet | null;
   readonly attributor: Attributor | null;
+  readonly intervener: Intervener | null;
 };
 
 export type LoadOptions = {
@@ -78,6 +80,7 @@ export class LoadedPair {
   }
 
   #close(): void {
+    this.#current?.loaded.attributor?.[Symbol.dispose]();
     this.#current?.loaded.set?.[Symbol.dispose]();
     this.#current?.loaded.model[Symbol.dispose]();
     this.#current = null;
@@ -100,7 +103,11 @@ export class LoadedPair {
       onProgress?.({ phase: 'load model', done: 2, total });
       const set = pair.transcoders === null ? null : loadTranscoders(pair.transcoders, model.dimensions);
       const attributor = set === null ? null : new Attributor(model, set);
-      const loaded = { pair, device: provider, description, model, tokenizer, set, attributor };
+      const intervener =
+        attributor === null
+          ? null
+          : new Intervener({ model, set: attributor.set, encoder: attributor.encoder }, tokenizer);
+      const loaded = { pair, device: provider, description, model, tokenizer, set, attributor, intervener };
       this.#current = { key: keyed, loaded };
       this.#log(`loaded ${description.name} in ${Math.round(performance.now() - started)} ms`);
       return loaded;
@@ -112,7 +119,7 @@ export class LoadedPair {
 }
 
 /** A folder and the sizes and times of the files in it: another text when any of them was replaced. */
-function stampOf(folder: string): string {
+export function stampOf(folder: string): string {
   let names: string[];
   try {
     names = fs.readdirSync(folder).sort();

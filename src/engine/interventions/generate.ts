@@ -9,6 +9,8 @@ export type GenerationOptions = {
   /** Tokens after which nothing more is generated. */
   readonly endIds: readonly number[];
   readonly record: Recording;
+  /** What the encoders see at generated tokens is not wanted. */
+  readonly recordsPromptOnly?: boolean;
   readonly signal?: AbortSignal;
   /** Called with each new token as it is chosen, and the logits [dVocab] that it was chosen from. */
   readonly onToken?: (id: number, logits: Float32Array) => void;
@@ -54,6 +56,10 @@ export async function generate(
     options.onToken?.(id, pass.run.logits);
     if (ids.length >= options.newTokens || options.endIds.includes(id)) return { ids, logits, passes };
     const from = prompt.length + ids.length - 1;
-    pass = await runEdited(parts, [id], settings, null, { ...common, span: { from, nPos: 1 } });
+    pass = await runEdited(parts, [id], settings, null, {
+      ...common,
+      record: options.recordsPromptOnly ? 'none' : record,
+      span: { from, nPos: 1 },
+    });
   }
 }
