@@ -8,6 +8,7 @@ const help = `Usage: prompt-circuits COMMAND [OPTIONS]
 
   trace       trace a prompt: predictions, scores, strongest paths; writes the graph
   goldens     run reference cases and compare with their results
+  test        run circuit tests: statements about prompts and their features
   bench       measure this machine: forward, encode, attribute, prune, on sizes that grow
 
   prompt-circuits COMMAND --help says more.
@@ -20,6 +21,7 @@ type Command = (args: readonly string[], terminal: Terminal) => Promise<number>;
 const commands: Readonly<Record<string, () => Promise<Command>>> = {
   trace: async () => (await import('./traceCommand.ts')).traceCommand,
   goldens: async () => (await import('./goldensCommand.ts')).goldensCommand,
+  test: async () => (await import('./testCommand.ts')).testCommand,
   bench: async () => (await import('./benchCommand.ts')).benchCommand,
 };
 

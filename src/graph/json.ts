@@ -15,9 +15,9 @@ export function asText(value: unknown): string | null {
   return typeof value === 'string' ? value : null;
 }
 
-/** A finite number, or null. */
+/** A finite number, or null. Of −0, which JSON can be read to but is not written as, 0 is left. */
 export function asNumber(value: unknown): number | null {
-  return typeof value === 'number' && Number.isFinite(value) ? value : null;
+  return typeof value === 'number' && Number.isFinite(value) ? value + 0 : null;
 }
 
 /** A non-negative integer given as a number or as digits, or null. */
@@ -34,7 +34,7 @@ export function isInheritedName(name: string): boolean {
 /** A deep copy without keys that could reach a prototype. The value comes from JSON no deeper than `maxJsonDepth`. */
 export function safeCopy(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(safeCopy);
-  if (!isObject(value)) return value;
+  if (!isObject(value)) return typeof value === 'number' ? value + 0 : value;
   return copyFields(value, (key) => !isInheritedName(key));
 }
 
@@ -58,33 +58,37 @@ function copyFields(value: JsonObject, keep: (key: string) => boolean): JsonObje
 /**
  * JSON text → value, refusing text that is too large, nested too deeply or cut off. Python writes NaN and Infinity where
  * JSON has no such words: they become null.
+ * @param what how messages call the text, at the beginning of a sentence
  * @returns the value, and how many such words there were
  */
-export function parseJson(text: string): { readonly value: unknown; readonly nonFinite: number } {
+export function parseJson(
+  text: string,
+  what = 'The graph file',
+): { readonly value: unknown; readonly nonFinite: number } {
   if (text.length > maxGraphBytes) {
     const megabytes = (text.length / 2 ** 20).toFixed(0);
     throw new UserError(
       'graph.tooLarge',
-      `The graph file has ${megabytes} MB; the limit is ${maxGraphBytes / 2 ** 20} MB.`,
+      `${what} has ${megabytes} MB; the limit is ${maxGraphBytes / 2 ** 20} MB.`,
       'Trace again with fewer feature nodes, or prune the graph more before saving it.',
     );
   }
   const body = text.charCodeAt(0) === 0xfeff ? text.slice(1) : text;
-  const words = scan(body);
+  const words = scan(body, what);
   try {
     return { value: JSON.parse(words.length === 0 ? body : replaceWords(body, words)), nonFinite: words.length };
   } catch (error) {
     const reason = error instanceof Error ? error.message.slice(0, 200) : '';
     throw new UserError(
       'graph.notJson',
-      `The graph file is not JSON that can be read (${reason}; ${body.length} characters).`,
+      `${what} is not JSON that can be read (${reason}; ${body.length} characters).`,
       'If it was being downloaded or written, do that again: the end may be missing.',
     );
   }
 }
 
 /** Walks over the text once: checks the depth and finds NaN, Infinity and −Infinity outside of strings, as [start, end] pairs. */
-function scan(text: string): readonly (readonly [number, number])[] {
+function scan(text: string, what: string): readonly (readonly [number, number])[] {
   const words: (readonly [number, number])[] = [];
   let depth = 0;
   for (let i = 0; i < text.length; i++) {
@@ -93,7 +97,7 @@ function scan(text: string): readonly (readonly [number, number])[] {
       i = endOfString(text, i);
     } else if (code === 0x7b || code === 0x5b) {
       depth += 1;
-      if (depth > maxJsonDepth) throw tooDeep();
+      if (depth > maxJsonDepth) throw tooDeep(what);
     } else if (code === 0x7d || code === 0x5d) {
       depth -= 1;
     } else if (code === 0x4e || code === 0x49) {
@@ -129,10 +133,10 @@ function replaceWords(text: string, words: readonly (readonly [number, number])[
   return parts.join('');
 }
 
-function tooDeep(): UserError {
+function tooDeep(what: string): UserError {
   return new UserError(
     'graph.tooDeep',
-    `The graph file nests more than ${maxJsonDepth} levels deep; a graph has fewer than ten.`,
-    'Open a graph written by Prompt Circuits, circuit-tracer or Neuronpedia.',
+    `${what} nests more than ${maxJsonDepth} levels deep; such files have fewer than ten.`,
+    'Get the file again from where it was written.',
   );
 }

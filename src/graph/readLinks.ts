@@ -37,7 +37,7 @@ export function readLinks(list: readonly unknown[], read: NodesRead, warnings: s
       homeless += 1;
       continue;
     }
-    const value = typeof link.weight === 'number' ? Math.fround(link.weight) : Number.NaN;
+    const value = typeof link.weight === 'number' ? Math.fround(link.weight) + 0 : Number.NaN;
     if (!Number.isFinite(value)) {
       weightless += 1;
       continue;
