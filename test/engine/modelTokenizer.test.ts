@@ -136,6 +136,12 @@ test("role messages go through the model's chat template, and a model without on
   assert.throws(() => without.tokenize({ type: 'chat', messages }), /no chat template/);
 });
 
+test('nothing is put in front of nothing', async () => {
+  const tokenizer = await loadTokenizer(llama);
+  assert.deepEqual(tokenizer.tokenize({ type: 'text', text: '' }).tokens, []);
+  assert.deepEqual(tokenizer.tokenize({ type: 'tokens', ids: [] }).tokens, []);
+});
+
 test('a trailing space is pointed out', async () => {
   const tokenizer = await loadTokenizer(llama);
   assert.match(tokenizer.tokenize({ type: 'text', text: 'the state ' }).warnings.join(), /ends with a space/);

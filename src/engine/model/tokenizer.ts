@@ -129,6 +129,7 @@ class FolderTokenizer implements Tokenizer {
 
   /** What is put in front of the given ids, so that position 0 is a special token. */
   #front(ids: readonly number[], warnings: string[]): { readonly before: readonly number[] } {
+    if (ids.length === 0) return { before: [] };
     if (this.#needsTurnStart && !gemmaTurnStart.every((id, i) => ids[i] === id)) {
       if (ids[0] === gemmaTurnStart[0]) {
         throw new UserError(
@@ -141,7 +142,7 @@ class FolderTokenizer implements Tokenizer {
       // A text that begins with the turn's own marker lacks only <bos>.
       return { before: gemmaTurnStart.slice(0, ids[0] === gemmaTurnStart[1] ? 1 : 4) };
     }
-    if (ids.length > 0 && this.#specialIds.has(ids[0]!)) return { before: [] };
+    if (this.#specialIds.has(ids[0]!)) return { before: [] };
     if (this.#startId === null) {
       warnings.push('This tokenizer has no special token to put in front: position 0 is the first word of the prompt.');
       return { before: [] };
