@@ -59,14 +59,23 @@ export function recordOfGraph(id: string, title: string, graph: CircuitGraph, pa
 }
 
 /** The name shown for a trace: its title or the end of its prompt, where prompts differ. */
-export function traceName(record: TraceRecord, longest = 60): string {
-  const name = (record.title || record.promptText).replace(/\s+/g, ' ').trim();
-  if (name.length <= longest) return name;
-  if (record.title) return `${name.slice(0, longest - 1)}…`;
-  const end = name.slice(1 - longest);
-  // Whole words, where that leaves most of it.
+export function traceName(record: Pick<TraceRecord, 'title' | 'promptText'>, longest = 60): string {
+  const title = oneLine(record.title);
+  if (title === '') return endOf(record.promptText, longest);
+  return title.length <= longest ? title : `${title.slice(0, longest - 1)}…`;
+}
+
+/** The end of a text in one line of at most `longest` letters, cut between words where that leaves most of it. */
+export function endOf(text: string, longest: number): string {
+  const line = oneLine(text);
+  if (line.length <= longest) return line;
+  const end = line.slice(1 - longest);
   const word = end.indexOf(' ') + 1;
   return `…${word > 0 && word < longest / 2 ? end.slice(word) : end}`;
+}
+
+function oneLine(text: string): string {
+  return text.replace(/\s+/g, ' ').trim();
 }
 
 /** The model's answer as shown, such as `Austin 99.9 %`; empty when none is known. */

@@ -5,7 +5,13 @@ import path from 'node:path';
 import process from 'node:process';
 import { after, test } from 'node:test';
 import { EngineProcess } from '../../src/host/engineProcess.ts';
-import { defaultAttribution, type Progress, type Prompt, type TraceRequest } from '../../src/protocol/engine.ts';
+import {
+  defaultAttribution,
+  type InterveneRequest,
+  type Progress,
+  type Prompt,
+  type TraceRequest,
+} from '../../src/protocol/engine.ts';
 import { isAbort, UserError } from '../../src/protocol/errors.ts';
 
 const root = path.resolve(import.meta.dirname, '../..');
@@ -176,4 +182,36 @@ test("a feature's card brings its examples, its label and what it was made from,
   const labels = await engine.call('featureLabels', { pair: builtIn });
   const same = labels.find(({ layer, feature }) => layer === node.layer && feature === node.feature);
   assert.equal(same?.label, node.label);
+});
+
+test('ablating the strongest features makes the answer less sure; no edit changes nothing', async () => {
+  const { graph } = await engine.call('trace', request(dallas));
+  const features = graph.nodes.filter(
+    (node) => node.kind === 'feature' && graph.metadata.promptTokens[node.pos] === ' Dallas',
+  );
+  const run = (interventions: InterveneRequest['interventions']) =>
+    engine.call('intervene', {
+      pair: builtIn,
+      prompt: dallas,
+      interventions,
+      freezeAttention: false,
+      constrainedLayers: null,
+      topTokens: 5,
+      newTokens: 2,
+      sampling: null,
+      device: 'cpu',
+    });
+  const none = await run([]);
+  assert.deepEqual(none.after, none.before);
+  assert.deepEqual(none.changed, []);
+  assert.equal(none.generatedAfter[0].text, ' Austin');
+  const ablated = await run(
+    features.map(({ layer, pos, feature }) => ({ layer, pos, feature: feature ?? 0, kind: 'ablate', value: 0 })),
+  );
+  assert.equal(ablated.before[0].text, ' Austin');
+  const after = ablated.after.find(({ text }) => text === ' Austin');
+  assert.ok((after?.probability ?? 0) < ablated.before[0].probability - 0.05, `still ${after?.probability}`);
+  assert.ok(ablated.changed.length > 0);
+  const outside = run([{ layer: 99, pos: 1, feature: 0, kind: 'ablate', value: 0 }]);
+  await assert.rejects(outside, UserError);
 });

@@ -13,7 +13,7 @@ import type { GraphPanels } from '../panel/graphPanels.ts';
 import type { Job, Jobs } from '../runJob.ts';
 import { showError } from '../showError.ts';
 import { expectTrace } from '../traceEstimate.ts';
-import type { TraceRecord } from '../traceRecord.ts';
+import { endOf, type TraceRecord } from '../traceRecord.ts';
 import type { Traces } from '../traces.ts';
 
 export type TraceServices = {
@@ -57,13 +57,13 @@ async function traceChosen(
   const { engine, jobs, panels, traces, log } = services;
   const config = readConfig(services.extensionPath);
   engine.start();
-  const title = `Tracing “${shorten(chosen.placed.text)}”`;
+  const title = `Tracing “${endOf(chosen.placed.text, 48)}”`;
   await jobs.run(title, async (job) => {
     const delay = monitorEventLoopDelay({ resolution: 5 });
     delay.enable();
     const controller = new AbortController();
     const signal = AbortSignal.any([job.signal, controller.signal]);
-    const panel = panels.forNewTrace(shorten(chosen.placed.text, 32));
+    const panel = panels.forNewTrace(endOf(chosen.placed.text, 32));
     let preview: Preview | null = null;
     let heading = title;
     let said = 0;
@@ -179,9 +179,4 @@ function logTrace(log: Log, result: TraceResult, milliseconds: number, loopDelay
       `longest pause of the extension host ${loopDelay.toFixed(0)} ms`,
   );
   log.info(`phases: ${phases.map(({ phase, milliseconds }) => `${phase} ${duration(milliseconds)}`).join(', ')}`);
-}
-
-function shorten(text: string, longest = 48): string {
-  const line = text.replace(/\s+/g, ' ').trim();
-  return line.length <= longest ? line : `…${line.slice(1 - longest)}`;
 }

@@ -60,7 +60,12 @@ export class CircuitEditor implements vscode.CustomEditorProvider<CircuitDocumen
       this.#documents.delete(document.id);
       this.#services.traces.release(document.id);
     });
-    await this.#read(document, context.backupId === undefined ? uri : vscode.Uri.parse(context.backupId));
+    try {
+      await this.#read(document, context.backupId === undefined ? uri : vscode.Uri.parse(context.backupId));
+    } catch (error) {
+      // VS Code shows the message alone.
+      throw error instanceof UserError ? new Error(`${error.message} ${error.remedy}`) : error;
+    }
     this.#documents.set(document.id, document);
     return document;
   }
