@@ -9,6 +9,8 @@ const help = `Usage: prompt-circuits COMMAND [OPTIONS]
   trace       trace a prompt: predictions, scores, strongest paths; writes the graph
   goldens     run reference cases and compare with their results
   test        run circuit tests: statements about prompts and their features
+  compare     what two graphs share, and where they differ
+  export      a graph for circuit-tracer, Neuronpedia, a spreadsheet, a pull request
   bench       measure this machine: forward, encode, attribute, prune, on sizes that grow
 
   prompt-circuits COMMAND --help says more.
@@ -22,6 +24,8 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   trace: async () => (await import('./traceCommand.ts')).traceCommand,
   goldens: async () => (await import('./goldensCommand.ts')).goldensCommand,
   test: async () => (await import('./testCommand.ts')).testCommand,
+  compare: async () => (await import('./compareCommand.ts')).compareCommand,
+  export: async () => (await import('./exportCommand.ts')).exportCommand,
   bench: async () => (await import('./benchCommand.ts')).benchCommand,
 };
 

@@ -1,6 +1,6 @@
 import type { CircuitGraph } from './circuitGraph.ts';
 import { foreignFields } from './foreignFields.ts';
-import type { JsonObject } from './json.ts';
+import { asText, isObject, type JsonObject, parseJson } from './json.ts';
 import { objectIn } from './readMetadata.ts';
 import { writeGraph } from './writeGraph.ts';
 
@@ -39,6 +39,25 @@ export function toNeuronpedia(graph: CircuitGraph, modelId: string, sourceSet: s
       },
     },
   });
+}
+
+/**
+ * The list of the graphs in a folder (`graph-metadata.json`) with this graph in it, in the place of one of its name.
+ * @param index the list as it is; null, or text that is no such list: a new one is begun
+ * @param graph the text of the graph's file
+ */
+export function withGraphInIndex(index: string | null, graph: string): string {
+  const metadata = objectIn(objectOf(graph), 'metadata');
+  const { graphs } = index === null ? { graphs: [] } : objectOf(index);
+  const others = (Array.isArray(graphs) ? graphs : []).filter(
+    (other) => !isObject(other) || asText(other.slug) !== metadata.slug,
+  );
+  return `${JSON.stringify({ graphs: [...others, metadata] }, null, 1)}\n`;
+}
+
+function objectOf(text: string): JsonObject {
+  const { value } = parseJson(text);
+  return isObject(value) ? value : {};
 }
 
 /** What Neuronpedia would stumble over, as sentences; empty when it opens the graph. */

@@ -30,7 +30,8 @@ export function code(text: string): string {
   const line = text.replaceAll('\n', '⏎').replaceAll('\r', '␍').replaceAll('\t', '⇥').replaceAll('|', '¦');
   const longest = Math.max(0, ...Array.from(line.matchAll(/`+/g), ([run]) => run.length));
   const fence = '`'.repeat(longest + 1);
-  const pad = line === '' || /^[` ]|[` ]$/.test(line) ? ' ' : '';
+  // A span drops one space at each end when it has both, and its marks must not meet others.
+  const pad = line === '' || /^`|`$|^ .*[^ ].* $/.test(line) ? ' ' : '';
   return `${fence}${pad}${line}${pad}${fence}`;
 }
 
