@@ -40,7 +40,8 @@ export function writePage({ name, theme, messages, remembered }: PageCase): stri
   let kept = ${inScript(remembered ?? { panels: {}, isTourDone: true })};
   const revive = (key, value) => value && value.typed ? new globalThis[value.typed](value.data) : value;
   window.deliver = (message) => window.dispatchEvent(new MessageEvent('message', { data: message }));
-  window.deliverPacked = (text) => window.deliver(JSON.parse(text, revive));
+  window.unpack = (text) => JSON.parse(text, revive);
+  window.deliverPacked = (text) => window.deliver(window.unpack(text));
   window.acquireVsCodeApi = () => ({
     postMessage(message) {
       window.posted.push(message);

@@ -5,7 +5,7 @@ import { after, before, test } from 'node:test';
 import type { Browser, Page } from 'playwright-core';
 import { launch, open, picture, rest } from './browser.ts';
 import { states } from './states.ts';
-import { themes } from './themes.ts';
+import { dark, themes } from './themes.ts';
 
 let browser: Browser;
 before(async () => {
@@ -17,6 +17,7 @@ const axeSource = readFileSync(createRequire(import.meta.url).resolve('axe-core/
 
 for (const theme of themes) {
   for (const state of states) {
+    if (state.isDarkOnly && theme !== dark) continue;
     test(`${state.name} in ${theme.name} shows what it must, without errors or serious barriers`, async () => {
       const page = await open(browser, { ...state, theme }, state.size);
       await state.act?.(page);

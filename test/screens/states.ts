@@ -14,6 +14,8 @@ export type State = {
   readonly size?: { readonly width: number; readonly height: number };
   readonly messages: readonly ToPanel[];
   readonly remembered?: unknown;
+  /** Shown in the dark theme only: nothing in it depends on colours that other states do not have. */
+  readonly isDarkOnly?: boolean;
   readonly act?: (page: Page) => Promise<void>;
   readonly check: (page: Page) => Promise<void>;
 };
@@ -219,6 +221,7 @@ export const states: readonly State[] = [
   },
   {
     name: 'legend',
+    isDarkOnly: true,
     messages: [show(dallas)],
     remembered: { panels: { isLegendOpen: true }, isTourDone: true },
     async check(page) {
@@ -230,6 +233,7 @@ export const states: readonly State[] = [
   },
   {
     name: 'tour',
+    isDarkOnly: true,
     messages: [show(dallas)],
     remembered: { panels: {}, isTourDone: false },
     async check(page) {
@@ -238,6 +242,7 @@ export const states: readonly State[] = [
   },
   {
     name: 'reference graph',
+    isDarkOnly: true,
     messages: [show(goldenTrace('llama-clt-truncated'))],
     async check(page) {
       // The file is pruned already, so all of it is on screen.
@@ -258,6 +263,7 @@ export const states: readonly State[] = [
   },
   {
     name: 'narrow',
+    isDarkOnly: true,
     size: { width: 430, height: 760 },
     messages: [show(dallas)],
     async check(page) {
@@ -269,6 +275,7 @@ export const states: readonly State[] = [
   },
   {
     name: 'progress',
+    isDarkOnly: true,
     messages: [
       { type: 'progress', title: 'Tracing “The capital of …”', phase: 'direct effects', done: 40, total: 120 },
       {
@@ -308,6 +315,7 @@ export const states: readonly State[] = [
   },
   {
     name: 'waiting',
+    isDarkOnly: true,
     messages: [],
     async check(page) {
       assert.match(await text(page, '.messages'), /No trace yet[\s\S]*Trace Prompt/);
@@ -315,6 +323,7 @@ export const states: readonly State[] = [
   },
   {
     name: 'nothing to draw',
+    isDarkOnly: true,
     messages: [
       show({
         ...dallas,

@@ -56,7 +56,7 @@ export function createBoxElement(properties: BoxProperties): HTMLElement {
         tabindex: 0,
         'data-box': box.id,
         'aria-pressed': String(isSelected),
-        'aria-label': describeBox(derived, box, state.view),
+        'aria-description': describeBox(derived, box, state.view),
         'data-color': color >= 0 ? (color % 6) + 1 : null,
       },
     },

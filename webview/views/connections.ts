@@ -49,37 +49,66 @@ export function connectionLists(derived: Derived, node: number, intents: Intents
 }
 
 function row(derived: Derived, edge: number, other: number, most: number, intents: Intents): HTMLElement {
+  const share = derived.index.share[edge];
+  const entry = {
+    node: other,
+    part: Math.abs(share) / most,
+    shown: signedPercent(share),
+    sign: share < 0 ? 'negative' : 'positive',
+    fact: `effect ${shortNumber(derived.index.graph.edges.weight[edge])}`,
+  } as const;
+  return connectionRow(derived, entry, intents);
+}
+
+type Entry = {
+  readonly node: number;
+  /** Length of the bar behind the row, 0…1. */
+  readonly part: number;
+  readonly shown: string;
+  readonly sign: 'positive' | 'negative' | 'none';
+  readonly fact?: string;
+};
+
+/** A node as a row that leads to it: glyph, name, token, figure. */
+export function connectionRow(
+  derived: Derived,
+  { node, part, shown, sign, fact }: Entry,
+  intents: Intents,
+): HTMLElement {
   const { index, visible, groupColor } = derived;
-  const { kind, pos } = index.graph.nodes[other];
-  const share = index.share[edge];
-  const weight = index.graph.edges.weight[edge];
-  const name = derived.nameOf(other);
-  const token =
-    kind === 'token' || kind === 'logit' ? '' : ` ${quoteToken(index.graph.metadata.promptTokens[pos] ?? '')}`;
-  const color = groupColor[other];
+  const { kind, pos } = index.graph.nodes[node];
+  const name = derived.nameOf(node);
+  const isInner = kind !== 'token' && kind !== 'logit';
+  const token = isInner ? quoteToken(index.graph.metadata.promptTokens[pos] ?? '') : '';
+  const color = groupColor[node];
   const glyph = make('span', { class: 'kind-glyph', attributes: color >= 0 ? { 'data-color': (color % 6) + 1 } : {} });
   glyph.append(glyphIcon(shapeOf[kind], kind.replace(' ', '-')));
-  const isHidden = visible.isVisible[other] === 0;
+  const isHidden = visible.isVisible[node] === 0;
+  const facts = [
+    `${name} · ${plainName(index, node)} ${token}`.trim(),
+    fact,
+    isHidden ? 'not shown at this setting' : undefined,
+  ];
   return make(
     'li',
     {},
     make(
       'button',
       {
-        class: `connection${share < 0 ? ' negative' : ' positive'}${isHidden ? ' off-screen' : ''}`,
-        title: `${name} · ${plainName(index, other)}${token}: effect ${shortNumber(weight)}${isHidden ? ' (not shown at this setting)' : ''}`,
+        class: `connection ${sign}${isHidden ? ' off-screen' : ''}`,
+        title: facts.filter((text) => text !== undefined).join(', '),
         attributes: { type: 'button' },
-        style: { '--part': `${(100 * Math.abs(share)) / most}%` },
+        style: { '--part': `${100 * part}%` },
         on: {
-          click: () => intents.apply(select(other)),
-          pointerenter: () => intents.apply(hover(other)),
+          click: () => intents.apply(select(node)),
+          pointerenter: () => intents.apply(hover(node)),
           pointerleave: () => intents.apply(hover(null)),
         },
       },
       glyph,
       make('span', { class: 'connection-name', text: name }),
-      make('span', { class: 'connection-token muted', text: token.trim() }),
-      make('span', { class: 'connection-share', text: signedPercent(share) }),
+      make('span', { class: 'connection-token muted', text: token }),
+      make('span', { class: 'connection-share', text: shown }),
     ),
   );
 }

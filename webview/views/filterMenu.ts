@@ -79,6 +79,7 @@ export function createFilterMenu(intents: Intents): View {
       const count = activeFilters(filters);
       badge.hidden = count === 0;
       badge.textContent = String(count);
+      trigger.setAttribute('aria-label', count === 0 ? 'Filters' : `Filters, ${count} on`);
       trigger.title = count === 0 ? 'Filters' : `${plural(count, 'filter')} on`;
     },
   };

@@ -1,16 +1,18 @@
 import { iconButton } from '../controls.ts';
 import type { Derived } from '../derive.ts';
 import { fill, make } from '../dom.ts';
-import { kindNames, shapeOf } from '../drawing/glyphs.ts';
+import { shapeOf } from '../drawing/glyphs.ts';
 import type { ViewState } from '../store.ts';
 import { addEdit, editLabel, select, togglePin } from '../updates.ts';
 import { featureKey } from '../visible.ts';
 import { givenLabel, percent, plainName, plural, quoteToken, shortNumber, showToken } from '../words.ts';
-import { connectionLists } from './connections.ts';
+import { connectionLists, connectionRow } from './connections.ts';
 import { cardSections, histogram, percentileOf } from './featureCard.ts';
 import { glyphIcon } from './icons.ts';
 import type { Intents, View } from './view.ts';
 import { changeOf } from './view.ts';
+
+const mostSuggested = 10;
 
 /** The card of the selected node: name, figures, neighbours, and for features what they respond to and promote. */
 export function createNodeDetails(intents: Intents): View {
@@ -27,7 +29,7 @@ export function createNodeDetails(intents: Intents): View {
       const isEditing = element.contains(document.activeElement) && document.activeElement instanceof HTMLInputElement;
       if (isEditing && element.dataset.node === String(selected)) return;
       element.dataset.node = String(selected);
-      if (selected === null) fill(element, hint());
+      if (selected === null) fill(element, hint(), strongest(derived, intents));
       else fill(element, ...details(state, derived, selected, intents));
     },
   };
@@ -39,6 +41,30 @@ function hint(): HTMLElement {
     { class: 'hint' },
     make('p', { text: 'Choose a node to see what it responds to, what it promotes, and what feeds it.' }),
     make('p', { class: 'muted', text: 'Hover shows its edges. Ctrl or Cmd with a click pins it to the subgraph.' }),
+  );
+}
+
+/** Where to start reading: the features through which most of the answer passes. */
+function strongest(derived: Derived, intents: Intents): HTMLElement | null {
+  const { index, visible } = derived;
+  const features = Array.from(visible.nodes)
+    .reverse()
+    .filter((node) => index.graph.nodes[node].kind === 'feature')
+    .slice(0, mostSuggested);
+  if (features.length === 0) return null;
+  const most = index.influence[features[0]];
+  const rows = features.map((node) =>
+    connectionRow(
+      derived,
+      { node, part: index.influence[node] / most, shown: percent(index.influence[node]), sign: 'none' },
+      intents,
+    ),
+  );
+  return make(
+    'section',
+    {},
+    make('h3', { text: 'Most influential features' }),
+    make('ol', { class: 'connection-list' }, ...rows),
   );
 }
 
@@ -61,8 +87,8 @@ function details(state: ViewState, derived: Derived, node: number, intents: Inte
     isFeature && card?.type === 'failed' ? make('p', { class: 'muted', text: card.message }) : null,
     ...(isFeature && card?.type === 'ready' ? cardSections(card.card, 'logits') : []),
     connectionLists(derived, node, intents),
+    inThisPrompt(derived, node, intents),
     ...(isFeature && card?.type === 'ready' ? cardSections(card.card, 'examples') : []),
-    elsewhere(derived, node, intents),
   ];
 }
 
@@ -157,35 +183,35 @@ function figures(state: ViewState, derived: Derived, node: number): HTMLElement 
   );
 }
 
-/** The same feature at other tokens of the prompt. */
-function elsewhere(derived: Derived, node: number, intents: Intents): HTMLElement | null {
+/** The prompt, coloured by how strongly this feature fires at each token; the other places lead to their nodes. */
+function inThisPrompt(derived: Derived, node: number, intents: Intents): HTMLElement | null {
   const { nodes, metadata } = derived.index.graph;
   const { kind, layer, feature } = nodes[node];
   if (kind !== 'feature') return null;
-  const others = Array.from(nodes.keys()).filter(
-    (other) =>
-      other !== node &&
-      nodes[other].kind === 'feature' &&
-      nodes[other].layer === layer &&
-      nodes[other].feature === feature,
-  );
-  if (others.length === 0) return null;
+  const places = new Map<number, number>();
+  nodes.forEach((other, index) => {
+    if (other.kind === 'feature' && other.layer === layer && other.feature === feature) places.set(other.pos, index);
+  });
+  const most = Math.max(...[...places.values()].map((place) => nodes[place].activation ?? 0), 1e-9);
+  const tokens = metadata.promptTokens.map((token, pos) => {
+    const place = places.get(pos);
+    const text = token.replace(/\r?\n/g, '⏎');
+    if (place === undefined) return make('span', { text });
+    const activation = nodes[place].activation ?? 0;
+    return make('button', {
+      class: `fires${place === node ? ' peak' : ''}`,
+      text,
+      title: `${showToken(token)}: ${shortNumber(activation)}`,
+      attributes: { type: 'button', 'aria-current': place === node ? 'true' : null },
+      style: { '--strength': String(0.2 + 0.65 * (activation / most)) },
+      on: { click: () => intents.apply(select(place)) },
+    });
+  });
+  const others = places.size - 1;
   return make(
     'section',
     {},
-    make('h3', { text: `Also fires at ${plural(others.length, 'token')} here` }),
-    make(
-      'div',
-      { class: 'chips' },
-      ...others.map((other) =>
-        make('button', {
-          class: 'chip',
-          text: `${showToken(metadata.promptTokens[nodes[other].pos] ?? '')} ${shortNumber(nodes[other].activation ?? 0)}`,
-          title: `${kindNames.feature} at position ${nodes[other].pos}`,
-          attributes: { type: 'button' },
-          on: { click: () => intents.apply(select(other)) },
-        }),
-      ),
-    ),
+    make('h3', { text: others > 0 ? `In this prompt, and at ${plural(others, 'other token')}` : 'In this prompt' }),
+    make('p', { class: 'example in-prompt' }, ...tokens),
   );
 }

@@ -122,7 +122,7 @@ export function createOutline(intents: Intents): View {
           role: 'treeitem',
           'aria-level': level,
           'aria-selected': String(state.selected === node),
-          'aria-label': `${describeNode(derived.index, node, state.view, state.setLabels)}${isPinned ? ', pinned' : ''}`,
+          'aria-description': `${describeNode(derived.index, node, state.view, state.setLabels)}${isPinned ? ', pinned' : ''}`,
           'data-key': `${branch.key} ${node}`,
           'data-node': node,
         },
