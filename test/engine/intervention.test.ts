@@ -184,7 +184,7 @@ test('of two edits of one feature at one position the last holds, and ranges rea
     [5, 1],
   ]);
   // A generated token is reached by open-ended ranges alone.
-  assert.deepEqual(at([edit({ start: 4, stop: null }, 1), edit({ start: 1, stop: 6 }, 2)], { from: 7, nPos: 1 }), [
+  assert.deepEqual(at([edit({ start: 4, stop: null }, 1), edit({ start: 1, stop: 9 }, 2)], { from: 7, nPos: 1 }), [
     [0, 1],
   ]);
   assert.deepEqual(editsOf([edit(2, 1)], 0, prompt, 6), []);

@@ -158,6 +158,21 @@ test('weights that are not what config.json asks for are named', async () => {
   await checkWith({ model_type: 'mamba' }, /model_type "mamba", which is not known here/);
 });
 
+test('layers slide as the family says where config.json does not', () => {
+  const folders = [
+    'families/qwen2',
+    'families/gpt-oss-mxfp4',
+    'goldens/gemma2-plt-jumprelu/model',
+    'goldens/gpt-oss-clt/model',
+  ];
+  for (const folder of folders) {
+    const config = JSON.parse(fs.readFileSync(path.join(fixtures, folder, 'config.json'), 'utf8'));
+    const { windows } = parseConfig(config);
+    assert.ok(windows.some((window) => window !== null) && windows.some((window) => window === null), folder);
+    assert.deepEqual(parseConfig({ ...config, layer_types: null }).windows, windows, folder);
+  }
+});
+
 test('a configuration of any JSON is read or refused with a reason', () => {
   const base = JSON.parse(fs.readFileSync(path.join(families, 'gpt-oss-mxfp4/config.json'), 'utf8')) as object;
   fc.assert(
