@@ -59,6 +59,8 @@ export type Attribution = {
   readonly graph: WeightedGraph;
   /** Share of the outputs' influence that ends at active features that were not attributed. */
   readonly unexpandedInfluence: number;
+  /** Of the sweep's matrix products. */
+  readonly multiplications: number;
   readonly phases: readonly { readonly phase: Phase; readonly milliseconds: number }[];
 };
 
@@ -123,6 +125,7 @@ export class Attributor {
       roundSizes,
       graph,
       unexpandedInfluence,
+      multiplications: prepared.work.multiplications,
       phases: clock.finish(),
     };
   }

@@ -80,6 +80,8 @@ export type PreparedSweep = {
   readonly sources: Sources;
   readonly sessions: SweepSessions;
   readonly special: SpecialTokens;
+  /** Multiplications of the sweep's matrix products so far: what a benchmark holds against the machine's best rate. */
+  readonly work: { multiplications: number };
 };
 
 export async function prepareSweep(
@@ -88,7 +90,7 @@ export async function prepareSweep(
   sessions: SweepSessions,
 ): Promise<PreparedSweep> {
   const special = await carrySpecialTokens(local, Math.min(sources.firstPos, sources.nPos), sessions.product);
-  return { local, sources, sessions, special };
+  return { local, sources, sessions, special, work: { multiplications: 0 } };
 }
 
 /** Arrays reused between batches: two gradients, the dots of one layer, the effects of one batch. */
@@ -142,7 +144,7 @@ async function sweepBatch(
 
 /** One layer's attention, and what special tokens contribute by being looked at there. */
 async function carry(
-  { local, sources, sessions, special }: PreparedSweep,
+  { local, sources, sessions, special, work }: PreparedSweep,
   layer: number,
   { targets, positions }: Batch,
   gradient: Float32Array,
@@ -162,6 +164,7 @@ async function carry(
     output: floatTensor(output, [dModel, nHeads * dHead]),
     value: floatTensor(value, [nKeyValueHeads * dHead, dModel]),
   };
+  work.multiplications += nPos * nRows * dHead * ((nHeads + nKeyValueHeads) * dModel + nKeyValueHeads * nQueries);
   const carried = floatTensor(next, dims);
   if (positions.from === 0) {
     await sessions.carry.run(feeds, { carried });
@@ -231,7 +234,7 @@ function inject(
 
 /** effects[row, column] += gradient[pos, row] · vectors[pos, column], for the block's positions up to the batch's last. */
 async function addDots(
-  { local, sources, sessions }: PreparedSweep,
+  { local, sources, sessions, work }: PreparedSweep,
   gradient: Float32Array,
   { targets, positions }: Batch,
   block: WrittenBlock,
@@ -243,6 +246,7 @@ async function addDots(
   const nRows = targets.length;
   const span = positions.to - firstPos;
   if (span <= 0) return;
+  work.multiplications += span * nRows * width * dModel;
   const dots = buffers.dots(span * nRows * width);
   const start = (firstPos - positions.from) * nRows * dModel;
   await sessions.dots.run(

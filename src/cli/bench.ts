@@ -1,0 +1,121 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { Attributor } from '../engine/attribution/attribute.ts';
+import { loadModel } from '../engine/model/loadModel.ts';
+import { loadTokenizer } from '../engine/model/tokenizer.ts';
+import { loadTranscoders } from '../engine/transcoders/load.ts';
+import { influence } from '../graph/influence.ts';
+import { prune } from '../graph/prune.ts';
+import { scores } from '../graph/scores.ts';
+import { bestMatrixRate } from './matrixRate.ts';
+
+export type BenchSize = {
+  readonly model: string;
+  readonly transcoders: string;
+  readonly tokens: number;
+  readonly features: number | 'all' | 'adaptive';
+  readonly batch: number;
+};
+
+/** One configuration, measured in a process of its own. Seconds and bytes. */
+export type BenchResult = {
+  readonly tokens: number;
+  readonly features: number | 'all' | 'adaptive';
+  readonly active: number;
+  readonly attributed: number;
+  readonly unexpanded: number;
+  readonly seconds: Readonly<Record<string, number>>;
+  /** From the loaded model to the pruned graph and its scores. */
+  readonly total: number;
+  /** What the sweep's matrix products alone would take at the best rate reached in the same run. */
+  readonly limit: number;
+  /** Largest anonymous memory: file mappings, which the system takes back at will, are not counted. */
+  readonly peakBytes: number;
+  readonly keptNodes: number;
+  readonly keptEdges: number;
+  readonly replacement: number;
+  readonly completeness: number;
+};
+
+/** Measures one size. `repeats` traces of it are made and the fastest is kept; memory is the peak of all. */
+export async function benchOne(size: BenchSize, repeats: number): Promise<BenchResult> {
+  using model = await loadModel(size.model);
+  using set = loadTranscoders(size.transcoders, model.dimensions);
+  using attributor = new Attributor(model, set);
+  const { ids, firstPos } = await benchPrompt(size);
+  const rateBefore = await bestMatrixRate(model.dimensions.dModel);
+  let best: Omit<BenchResult, 'limit' | 'peakBytes'> | null = null;
+  let multiplications = 0;
+  let peak = 0;
+  const watch = () => {
+    peak = Math.max(peak, anonymousBytes());
+  };
+  for (let repeat = 0; repeat < repeats; repeat++) {
+    const begun = performance.now();
+    const result = await attributor.attribute(
+      {
+        ids,
+        firstPos,
+        targets: { type: 'top', maxLogits: 10, logitProbability: 0.95 },
+        settings: { batchSize: size.batch, updateInterval: 4, maxFeatureNodes: size.features, adaptiveShare: 0.02 },
+      },
+      { onProgress: watch },
+    );
+    const attributed = performance.now();
+    const nodeInfluence = influence(result.graph.incoming, result.graph.outputWeight);
+    const kept = prune(result.graph, { nodeThreshold: 0.8, edgeThreshold: 0.98 }, nodeInfluence);
+    const { replacement, completeness } = scores(result.graph, nodeInfluence);
+    watch();
+    const ended = performance.now();
+    multiplications = result.multiplications;
+    const seconds = Object.fromEntries(result.phases.map(({ phase, milliseconds }) => [phase, milliseconds / 1000]));
+    seconds.prune = (ended - attributed) / 1000;
+    const measured = {
+      tokens: size.tokens,
+      features: size.features,
+      active: result.active.count,
+      attributed: result.selected.length,
+      unexpanded: result.unexpandedInfluence,
+      seconds,
+      total: (ended - begun) / 1000,
+      keptNodes: count(kept.nodes),
+      keptEdges: count(kept.edges),
+      replacement,
+      completeness,
+    };
+    if (!best || measured.total < best.total) best = measured;
+  }
+  const rate = Math.max(rateBefore, await bestMatrixRate(model.dimensions.dModel));
+  if (!best) throw new Error('nothing was measured');
+  return { ...best, limit: multiplications / rate, peakBytes: Math.max(peak, anonymousBytes()) };
+}
+
+/**
+ * Token ids to run: those of `prompts.json` beside the model's folder, where there is one for this length; else ids
+ * spread over the vocabulary, a special token first.
+ */
+async function benchPrompt({ model, tokens }: BenchSize): Promise<{ ids: readonly number[]; firstPos: number }> {
+  const tokenizer = await loadTokenizer(model);
+  const file = path.join(path.dirname(path.resolve(model)), 'prompts.json');
+  const known: unknown = fs.existsSync(file) ? JSON.parse(fs.readFileSync(file, 'utf8'))[String(tokens)] : undefined;
+  const spread = Array.from({ length: tokens - 1 }, (_, pos) => 1 + ((pos * 2654435761) % 1000));
+  const given = Array.isArray(known) ? known.map(Number) : spread;
+  const ids = tokenizer
+    .tokenize({ type: 'tokens', ids: given })
+    .tokens.map(({ id }) => id)
+    .slice(0, tokens);
+  return { ids, firstPos: tokenizer.zeroPositions(ids) };
+}
+
+/** On Linux the process's own memory; elsewhere its resident memory. */
+function anonymousBytes(): number {
+  try {
+    return Number(/RssAnon:\s+(\d+)/.exec(fs.readFileSync('/proc/self/status', 'utf8'))?.[1]) * 1024;
+  } catch {
+    return process.memoryUsage.rss();
+  }
+}
+
+function count(mask: Uint8Array): number {
+  return mask.reduce((sum, kept) => sum + kept, 0);
+}
