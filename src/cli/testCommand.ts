@@ -6,7 +6,7 @@ import { type CircuitTestFile, readAssertionFile } from '../graph/assertionFile.
 import { junitXml, passed, type TestOutcome } from '../graph/junit.ts';
 import type { ModelPair } from '../protocol/engine.ts';
 import { isAbort, UserError } from '../protocol/errors.ts';
-import { type CircuitTestEngine, runCircuitTest } from './circuitTests.ts';
+import { type CircuitTestEngine, runCircuitTest } from '../protocol/runCircuitTest.ts';
 import { Options } from './options.ts';
 import { builtInPair, version } from './product.ts';
 import type { Terminal } from './terminal.ts';

@@ -8,7 +8,7 @@ import {
   type Prediction,
   type TraceRequest,
   type TraceResult,
-} from '../protocol/engine.ts';
+} from './engine.ts';
 
 /** What running a circuit test needs of an engine, in this process or another. */
 export type CircuitTestEngine = {
@@ -33,12 +33,22 @@ export async function runCircuitTest(
     let after: readonly Prediction[] | null = null;
     if (sites !== null && sites.length > 0) {
       const key = JSON.stringify(sites);
-      after = ablations.get(key) ?? (await engine.intervene(ablation(test, pair, sites))).after;
+      after = ablations.get(key) ?? (await ablate(test, pair, sites, engine));
       ablations.set(key, after);
     }
     verdicts.push(judge(statement, test, trace, after));
   }
   return verdicts;
+}
+
+/** The most likely tokens without these features. The engine also tells of tokens that were likely before; they go. */
+async function ablate(
+  test: CircuitTest,
+  pair: ModelPair,
+  sites: readonly Site[],
+  engine: CircuitTestEngine,
+): Promise<readonly Prediction[]> {
+  return (await engine.intervene(ablation(test, pair, sites))).after.slice(0, topTokens);
 }
 
 /** A trace that keeps more than a panel shows, so that shares of paths are shares of nearly all. */
