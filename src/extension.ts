@@ -1,7 +1,10 @@
 import path from 'node:path';
 import * as vscode from 'vscode';
 import { chooseModel } from './host/commands/chooseModel.ts';
+import { compareTraces } from './host/commands/compareTraces.ts';
+import { exportGraph, openShareLink, saveGraphAs } from './host/commands/exportGraph.ts';
 import { groupFeaturesBy, openCard, renameFeature, searchFeatures, togglePin } from './host/commands/features.ts';
+import { inspectActivations } from './host/commands/inspectActivations.ts';
 import { ablateFeature } from './host/commands/intervene.ts';
 import {
   applyModel,
@@ -14,7 +17,7 @@ import {
   revealModel,
   setHubToken,
 } from './host/commands/manageModels.ts';
-import { deleteTrace, openGraph, pickTrace, renameTrace, saveTraceAs } from './host/commands/manageTraces.ts';
+import { deleteTrace, openGraph, pickTrace, renameTrace } from './host/commands/manageTraces.ts';
 import { traceAgain, tracePrompt } from './host/commands/trace.ts';
 import { pairForGraph } from './host/config.ts';
 import { TokenDecorations } from './host/editor/tokenDecorations.ts';
@@ -70,7 +73,11 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
     'promptCircuits.openGraphToSide': (record?: TraceRecord) => openGraph(traces, panels, record, true),
     'promptCircuits.renameTrace': (record?: TraceRecord) => renameTrace(traces, record),
     'promptCircuits.deleteTrace': (record?: TraceRecord) => deleteTrace(traces, record),
-    'promptCircuits.exportGraph': (record?: TraceRecord) => saveTraceAs(traces, record),
+    'promptCircuits.saveGraphAs': (record?: TraceRecord) => saveGraphAs(traces, record),
+    'promptCircuits.exportGraph': (record?: TraceRecord) => exportGraph(traces, record),
+    'promptCircuits.openShareLink': () => openShareLink(traces, panels),
+    'promptCircuits.compareTraces': (record?: TraceRecord) => compareTraces(traces, panels, record),
+    'promptCircuits.inspectActivations': (row?: FeatureRow) => inspectActivations(engine, traces, jobs, row),
     'promptCircuits.groupFeatures': () => groupFeaturesBy(features),
     'promptCircuits.searchFeatures': () => searchFeatures(traces),
     'promptCircuits.pinFeature': (row?: FeatureRow) => togglePin(traces, row),

@@ -1,15 +1,19 @@
 import fs from 'node:fs';
 import process from 'node:process';
 import { readGraphBytes } from '../graph/readGraph.ts';
-import type { EngineCalls, EngineStatus, ModelPair } from '../protocol/engine.ts';
+import type { EngineCalls, EngineStatus, FeatureCard, ModelPair } from '../protocol/engine.ts';
 import { UserError } from '../protocol/errors.ts';
 import type { Handlers } from '../protocol/rpc.ts';
 import { inspectActivations } from './attribution/inspect.ts';
 import { trace } from './attribution/trace.ts';
-import { LoadedPair, stampOf } from './loaded.ts';
+import { type Loaded, LoadedPair, stampOf } from './loaded.ts';
 import { describeModel } from './model/loadModel.ts';
 import { SetFeatures } from './setFeatures.ts';
+import { featureLogits } from './transcoders/describe.ts';
 import { describeTranscoders } from './transcoders/load.ts';
+
+/** Tokens listed on each side of a card whose logits are computed here. */
+const listedLogits = 10;
 
 export type CallsOptions = {
   /** The product's version. */
@@ -61,7 +65,11 @@ export function createCalls({ version, log }: CallsOptions): Handlers<EngineCall
         },
         context,
       ),
-    featureCard: async ({ pair, layer, feature }) => features(pair).card(layer, feature),
+    featureCard: async ({ pair, layer, feature }, { signal }) => {
+      const card = features(pair).card(layer, feature);
+      if (card.topLogits.length > 0 || card.bottomLogits.length > 0) return card;
+      return loadedPair.use(pair, null, (loaded) => withComputedLogits(card, loaded, signal), { signal });
+    },
     featureLabels: async ({ pair }) => features(pair).labels(),
     readGraph: async ({ bytes }) => readGraphBytes(bytes),
     intervene: async (request, context) =>
@@ -79,6 +87,23 @@ export function createCalls({ version, log }: CallsOptions): Handlers<EngineCall
       return null;
     },
   };
+}
+
+/** The card with the tokens that the feature raises and lowers most, where the set's files do not name them. */
+async function withComputedLogits(
+  card: FeatureCard,
+  { model, set, tokenizer }: Loaded,
+  signal: AbortSignal,
+): Promise<FeatureCard> {
+  if (set === null || card.layer >= set.layers.length || card.feature >= set.nFeatures) return card;
+  const onPart = async (): Promise<void> => {
+    // Gives a cancel the chance to come in.
+    await new Promise((resolve) => setImmediate(resolve));
+    signal.throwIfAborted();
+  };
+  const { top, bottom } = await featureLogits(model, set, card.layer, card.feature, listedLogits, onPart);
+  const text = ({ id }: { readonly id: number }): string => tokenizer.text(id);
+  return { ...card, topLogits: top.map(text), bottomLogits: bottom.map(text), logitsFrom: 'computed' };
 }
 
 /** What folders hold, looked into again only when their files changed: large sets take a while to look into. */

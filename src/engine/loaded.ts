@@ -33,7 +33,7 @@ export type LoadOptions = {
  */
 export class LoadedPair {
   readonly #log: (line: string) => void;
-  #current: { readonly key: string; readonly loaded: Loaded } | null = null;
+  #current: { readonly key: string; readonly device: DeviceChoice; readonly loaded: Loaded } | null = null;
   #tokenizer: { readonly key: string; readonly tokenizer: Tokenizer } | null = null;
   #last: Promise<unknown> = Promise.resolve();
 
@@ -46,10 +46,13 @@ export class LoadedPair {
     return this.#current?.loaded ?? null;
   }
 
-  /** Runs work on the pair, loading it when it is not loaded, after the work before it. */
+  /**
+   * Runs work on the pair, loading it when it is not loaded, after the work before it.
+   * @param device null: the one that it is loaded on, if it is
+   */
   use<T>(
     pair: ModelPair,
-    device: DeviceChoice,
+    device: DeviceChoice | null,
     work: (loaded: Loaded) => Promise<T>,
     options: LoadOptions,
   ): Promise<T> {
@@ -86,10 +89,13 @@ export class LoadedPair {
     this.#current = null;
   }
 
-  async #load(pair: ModelPair, device: DeviceChoice, { signal, onProgress }: LoadOptions): Promise<Loaded> {
+  async #load(pair: ModelPair, wanted: DeviceChoice | null, { signal, onProgress }: LoadOptions): Promise<Loaded> {
     const key = [pair.model, pair.transcoders ?? ''].map((folder) => (folder === '' ? '' : stampOf(folder))).join('\n');
-    const keyed = `${device}\n${key}`;
-    if (this.#current?.key === keyed) return this.#current.loaded;
+    const isSamePair = this.#current?.key === key;
+    if (this.#current !== null && isSamePair && (wanted ?? this.#current.device) === this.#current.device) {
+      return this.#current.loaded;
+    }
+    const device = wanted ?? 'auto';
     this.#close();
     const started = performance.now();
     const total = pair.transcoders === null ? 2 : 3;
@@ -108,7 +114,7 @@ export class LoadedPair {
           ? null
           : new Intervener({ model, set: attributor.set, encoder: attributor.encoder }, tokenizer);
       const loaded = { pair, device: provider, description, model, tokenizer, set, attributor, intervener };
-      this.#current = { key: keyed, loaded };
+      this.#current = { key, device, loaded };
       this.#log(`loaded ${description.name} in ${Math.round(performance.now() - started)} ms`);
       return loaded;
     } catch (error) {

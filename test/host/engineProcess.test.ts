@@ -215,3 +215,17 @@ test('ablating the strongest features makes the answer less sure; no edit change
   const outside = run([{ layer: 99, pos: 1, feature: 0, kind: 'ablate', value: 0 }]);
   await assert.rejects(outside, UserError);
 });
+
+test('a card of a set without example files lists the tokens that the feature raises, computed here', async () => {
+  const transcoders = path.join(temporary, 'bare-set');
+  cpSync(builtIn.transcoders, transcoders, { recursive: true });
+  rmSync(path.join(transcoders, 'features'), { recursive: true });
+  const { graph } = await engine.call('trace', request(dallas));
+  const node = graph.nodes.find((candidate) => candidate.kind === 'feature' && candidate.layer === 3);
+  assert.ok(node !== undefined && node.feature !== null);
+  const place = { layer: node.layer, feature: node.feature };
+  const own = await engine.call('featureCard', { pair: builtIn, ...place });
+  const card = await engine.call('featureCard', { pair: { ...builtIn, transcoders }, ...place });
+  assert.equal(card.logitsFrom, 'computed');
+  assert.equal(card.topLogits[0], own.topLogits[0]);
+});

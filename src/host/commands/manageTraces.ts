@@ -1,9 +1,7 @@
-import path from 'node:path';
 import * as vscode from 'vscode';
-import { writeGraph } from '../../graph/writeGraph.ts';
 import type { GraphPanels } from '../panel/graphPanels.ts';
 import { answerOf, type TraceRecord, traceName } from '../traceRecord.ts';
-import type { OpenTrace, Traces } from '../traces.ts';
+import type { Traces } from '../traces.ts';
 
 /** Lets the user choose among the kept traces; undefined when none is chosen. */
 export async function pickTrace(traces: Traces, title: string): Promise<TraceRecord | undefined> {
@@ -54,30 +52,4 @@ export async function deleteTrace(traces: Traces, record?: TraceRecord): Promise
     'Delete',
   );
   if (answer === 'Delete') await traces.remove(chosen.id);
-}
-
-/** Writes a trace's graph to a file of the user's choice, from where it opens by a double-click. */
-export async function saveTraceAs(traces: Traces, record?: TraceRecord): Promise<void> {
-  const id = record?.id ?? traces.active?.record.id ?? (await pickTrace(traces, 'Save Graph As'))?.id;
-  const trace = id === undefined ? null : (traces.opened(id) ?? (await traces.open(id)));
-  if (trace === null) return;
-  const target = await vscode.window.showSaveDialog({
-    title: 'Save Graph As',
-    defaultUri: suggestedFile(trace),
-    filters: { 'Circuit graphs': ['circuit.json'], JSON: ['json'] },
-  });
-  if (target === undefined) return;
-  await vscode.workspace.fs.writeFile(target, Buffer.from(writeGraph(trace.graph)));
-  const chosen = await vscode.window.showInformationMessage(`Saved ${path.basename(target.path)}.`, 'Open');
-  if (chosen !== undefined) await vscode.commands.executeCommand('vscode.open', target);
-}
-
-function suggestedFile({ record }: OpenTrace): vscode.Uri | undefined {
-  const folder = vscode.workspace.workspaceFolders?.[0]?.uri;
-  const name =
-    traceName(record)
-      .toLowerCase()
-      .replace(/[^\p{L}\p{N}]+/gu, '-')
-      .replace(/^-+|-+$/g, '') || 'trace';
-  return folder === undefined ? undefined : vscode.Uri.joinPath(folder, `${name}.circuit.json`);
 }

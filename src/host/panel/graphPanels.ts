@@ -116,10 +116,9 @@ export class GraphPanels implements vscode.Disposable, vscode.WebviewPanelSerial
   }
 
   #afterListChange(): void {
-    const kept = new Set(this.#services.traces.records.map((record) => record.id));
     for (const { panel, page } of [...this.#entries]) {
       if (page.traceId === null) continue;
-      if (kept.has(page.traceId)) panel.title = this.#titleOf(page.traceId);
+      if (this.#services.traces.opened(page.traceId) !== null) panel.title = this.#titleOf(page.traceId);
       else panel.dispose();
     }
   }

@@ -1,0 +1,47 @@
+import * as vscode from 'vscode';
+import { mergeGraphs } from '../mergeGraphs.ts';
+import type { GraphPanels } from '../panel/graphPanels.ts';
+import { answerOf, recordOfGraph, type TraceRecord, traceName } from '../traceRecord.ts';
+import type { OpenTrace, Traces } from '../traces.ts';
+
+/** Draws two traces as one picture: what only one of them has, and what both have. */
+export async function compareTraces(traces: Traces, panels: GraphPanels, record?: TraceRecord): Promise<void> {
+  const left = traces.active ?? (await pickOther(traces, null, 'Compare (1 of 2)'));
+  if (left === null) return;
+  const right =
+    record === undefined || record.id === left.record.id
+      ? await pickOther(traces, left.record.id, `Compare ${traceName(left.record)} With`)
+      : await traces.open(record.id);
+  if (right === null) return;
+  const names = [nameOf(left, right), nameOf(right, left)] as const;
+  const graph = mergeGraphs(left.graph, right.graph, names);
+  const id = `comparison ${left.record.id} ${right.record.id}`;
+  const merged = recordOfGraph(id, `${names[0]} | ${names[1]}`, graph, null);
+  const warnings = [
+    `Two traces in one picture: “${traceName(left.record)}” and “${traceName(right.record)}”. Scores and answers are in their own graphs.`,
+  ];
+  traces.hold({ ...merged, predictions: left.record.predictions, warnings }, graph);
+  await panels.open(id, true);
+}
+
+async function pickOther(traces: Traces, except: string | null, title: string): Promise<OpenTrace | null> {
+  const items = traces.records
+    .filter((record) => record.id !== except)
+    .map((record) => ({ label: traceName(record, 80), description: answerOf(record), record }));
+  if (items.length === 0) {
+    void vscode.window.showInformationMessage('There is no other trace yet. Trace a second prompt to compare with.');
+    return null;
+  }
+  const chosen = await vscode.window.showQuickPick(items, { title });
+  return chosen === undefined ? null : traces.open(chosen.record.id);
+}
+
+/** The token in which a prompt differs from the other, or its title. */
+function nameOf({ record }: OpenTrace, other: OpenTrace): string {
+  if (record.title !== '') return traceName(record, 24);
+  const others = new Set(other.graph.metadata.promptTokens);
+  const own = record.tokens
+    .map((token) => token.text.trim())
+    .find((text, i) => text !== '' && !others.has(record.tokens[i].text));
+  return own ?? traceName(record, 24);
+}
