@@ -1,4 +1,5 @@
-import type { CircuitGraph, Edges } from '../src/graph/circuitGraph.ts';
+import type { CircuitGraph } from '../src/graph/circuitGraph.ts';
+import { withoutInputs } from '../src/graph/groups.ts';
 import { cumulativeShares, incomingEdges, influence } from '../src/graph/influence.ts';
 
 /** For each node, the edges on one side of it: `edges[start[node] … start[node + 1])`, strongest |weight| first. */
@@ -31,7 +32,7 @@ export function indexGraph(graph: CircuitGraph): GraphIndex {
   const inputs = adjacency(edges.target, edges.weight, nodes.length);
   const outputs = adjacency(edges.source, edges.weight, nodes.length);
   const share = inputShares(graph);
-  const reach = flowToOutputs(graph, null);
+  const reach = flowToOutputs(graph, new Set());
   const flow = new Float32Array(share.length);
   for (let edge = 0; edge < flow.length; edge++) flow[edge] = Math.abs(share[edge]) * reach[edges.target[edge]];
   const indexOf = new Map<string, number>();
@@ -60,12 +61,11 @@ export function indexGraph(graph: CircuitGraph): GraphIndex {
 
 /**
  * Influence of every node on the outputs, outputs included; what reaches an absorbing node stops there.
- * @param absorbing [node] 1 where paths end, or null when none do
  * @returns [node] arriving share of the outputs' paths
  */
-export function flowToOutputs(graph: CircuitGraph, absorbing: Uint8Array | null): Float32Array<ArrayBuffer> {
+export function flowToOutputs(graph: CircuitGraph, absorbing: ReadonlySet<number>): Float32Array<ArrayBuffer> {
   const weights = outputWeights(graph);
-  const edges = absorbing ? withoutInputs(graph.edges, absorbing) : graph.edges;
+  const edges = absorbing.size > 0 ? withoutInputs(graph.edges, absorbing) : graph.edges;
   const total = influence(incomingEdges(graph.nodes.length, edges), weights);
   return Float32Array.from(total, (value, node) => value + weights[node]);
 }
@@ -82,24 +82,12 @@ function outputWeights(graph: CircuitGraph): Float64Array {
   return weights.map((_, index) => (isLogit[index] ? 1 / nLogits : 0));
 }
 
-function withoutInputs(edges: Edges, absorbing: Uint8Array): Edges {
-  const kept: number[] = [];
-  for (let edge = 0; edge < edges.target.length; edge++) if (absorbing[edges.target[edge]] === 0) kept.push(edge);
-  return {
-    source: Uint32Array.from(kept, (edge) => edges.source[edge]),
-    target: Uint32Array.from(kept, (edge) => edges.target[edge]),
-    weight: Float32Array.from(kept, (edge) => edges.weight[edge]),
-  };
-}
-
 /**
  * Share of the outputs' paths that pass through at least one of the members: paths are stopped at members and what
  * arrives there is added up, so a chain within the group is counted once.
  */
 export function flowThrough(index: GraphIndex, members: readonly number[]): number {
-  const absorbing = new Uint8Array(index.graph.nodes.length);
-  for (const member of members) absorbing[member] = 1;
-  const flow = flowToOutputs(index.graph, absorbing);
+  const flow = flowToOutputs(index.graph, new Set(members));
   let sum = 0;
   for (const member of members) sum += flow[member];
   return Math.min(1, sum);

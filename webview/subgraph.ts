@@ -1,4 +1,5 @@
 import type { GraphScores, GraphView } from '../src/graph/circuitGraph.ts';
+import { withoutInputs } from '../src/graph/groups.ts';
 import { incomingEdges } from '../src/graph/influence.ts';
 import type { NodeKind } from '../src/graph/node.ts';
 import { weightedGraph } from '../src/graph/prune.ts';
@@ -77,12 +78,8 @@ export function subgraphScores(index: GraphIndex, pinned: ReadonlySet<number>): 
   const kinds = graph.nodes.map(
     ({ kind }, node): NodeKind => (pinned.has(node) || kind === 'token' || kind === 'logit' ? kind : 'error'),
   );
-  const kept = Array.from(graph.edges.target.keys()).filter((edge) => kinds[graph.edges.target[edge]] !== 'error');
-  const incoming = incomingEdges(graph.nodes.length, {
-    source: Uint32Array.from(kept, (edge) => graph.edges.source[edge]),
-    target: Uint32Array.from(kept, (edge) => graph.edges.target[edge]),
-    weight: Float32Array.from(kept, (edge) => graph.edges.weight[edge]),
-  });
+  const errors = new Set(kinds.flatMap((kind, node) => (kind === 'error' ? [node] : [])));
+  const incoming = incomingEdges(graph.nodes.length, withoutInputs(graph.edges, errors));
   return scores({ ...weightedGraph(graph), incoming, kinds });
 }
 

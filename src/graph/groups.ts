@@ -71,7 +71,8 @@ export function carriedShare(graph: CircuitGraph, members: readonly number[], ta
   );
 }
 
-function withoutInputs(edges: Edges, nodes: ReadonlySet<number>): Edges {
+/** The edges that do not lead into any of the nodes: paths end where they meet one. */
+export function withoutInputs(edges: Edges, nodes: ReadonlySet<number>): Edges {
   const kept = Array.from(edges.target.keys()).filter((edge) => !nodes.has(edges.target[edge]));
   return {
     source: Uint32Array.from(kept, (edge) => edges.source[edge]),

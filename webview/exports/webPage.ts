@@ -1,46 +1,9 @@
 import type { Derived } from '../derive.ts';
 import type { Palette } from '../drawing/palette.ts';
 import { escapeText } from '../drawing/surface.ts';
-import { percent, plainName, quoteToken, shortNumber, showToken } from '../words.ts';
+import { percent, plainName, quoteToken, shortNumber } from '../words.ts';
 
-const mostNodes = 20;
 const mostTableRows = 500;
-
-/** A summary for a pull request or an issue: prompt, predictions, groups, scores, the most influential features. */
-export function graphAsMarkdown(
-  derived: Derived,
-  facts: { readonly device: string; readonly milliseconds: number },
-): string {
-  const { index, story, visible, threshold } = derived;
-  const { metadata } = index.graph;
-  const lines = [
-    `## ${cell(metadata.promptTokens.map(showToken).join(''))}`,
-    '',
-    '| Next token | Probability |',
-    '|---|---|',
-    ...story.predictions
-      .slice(0, 5)
-      .map(({ text, probability }) => `| ${cell(showToken(text))} | ${percent(probability)} |`),
-    '',
-    '| Group | Features | Share of the answer |',
-    '|---|---|---|',
-    ...story.groups.map(({ name, members, share }) => `| ${cell(name)} | ${members.length} | ${percent(share)} |`),
-    '',
-    '| Most influential | Where | Activation | Influence |',
-    '|---|---|---|---|',
-    ...strongest(derived, mostNodes).map((node) => {
-      const { pos, activation } = index.graph.nodes[node];
-      const token = quoteToken(metadata.promptTokens[pos] ?? '');
-      const value = activation === null ? '' : shortNumber(activation);
-      return `| ${cell(derived.nameOf(node))} | ${cell(`${plainName(index, node)} ${token}`)} | ${value} | ${percent(index.influence[node])} |`;
-    }),
-    '',
-    scoreLine(derived),
-    `Model ${cell(metadata.modelName)}, transcoders ${cell(metadata.scan)}; ${visible.featureCount} features at ${percent(threshold)} of influence; ${cell(facts.device)}, ${Math.round(facts.milliseconds)} ms.`,
-    '',
-  ];
-  return lines.join('\n');
-}
 
 /** One page without scripts or outside files: picture, summary, table of nodes. */
 export function graphAsHtml(derived: Derived, picture: string, palette: Palette): string {
@@ -49,7 +12,7 @@ export function graphAsHtml(derived: Derived, picture: string, palette: Palette)
   const prompt = metadata.promptTokens.join('').trim();
   const row = (cells: readonly string[], tag = 'td') =>
     `<tr>${cells.map((text) => `<${tag}>${escapeText(text)}</${tag}>`).join('')}</tr>`;
-  const nodes = strongest(derived, mostTableRows).map((node) => {
+  const nodes = strongest(derived).map((node) => {
     const { pos, activation } = index.graph.nodes[node];
     return row([
       derived.nameOf(node),
@@ -77,11 +40,11 @@ ${picture}
 `;
 }
 
-function strongest({ index, visible }: Derived, most: number): number[] {
+function strongest({ index, visible }: Derived): number[] {
   return Array.from(visible.nodes)
     .filter((node) => index.graph.nodes[node].kind === 'feature')
     .sort((a, b) => index.influence[b] - index.influence[a] || a - b)
-    .slice(0, most);
+    .slice(0, mostTableRows);
 }
 
 function scoreLine({ index, story }: Derived): string {
@@ -92,11 +55,6 @@ function scoreLine({ index, story }: Derived): string {
   return story.errorShare === null
     ? ''
     : `${percent(story.errorShare)} of the influence in this file starts at errors.`;
-}
-
-/** Text inside a Markdown table: no markup of its own, one line. */
-function cell(text: string): string {
-  return text.replace(/\r?\n/g, ' ').replace(/[\\`*_{}[\]<>#|!~]/g, (mark) => `\\${mark}`);
 }
 
 /** A theme's value inside a style sheet: nothing that could end it. */
