@@ -76,9 +76,12 @@ async function applyAndSay(pair: ModelPair | 'built-in', message: string): Promi
 
 /** What was found, in one sentence each. */
 function describeModel({ name, family, nLayers, parameters, weightBytes, storedType }: ModelDescription): string {
-  const millions = parameters / 1e6;
-  const size = millions >= 1000 ? `${(millions / 1000).toFixed(1)} billion` : `${millions.toFixed(1)} million`;
-  return `${name}: ${family}, ${nLayers} layers, ${size} parameters, ${formatBytes(weightBytes)} in ${storedType}.`;
+  return `${name}: ${family}, ${nLayers} layers, ${countWords(parameters)} parameters, ${formatBytes(weightBytes)} in ${storedType}.`;
+}
+
+function countWords(count: number): string {
+  if (count >= 1e9) return `${(count / 1e9).toFixed(1)} billion`;
+  return count >= 1e6 ? `${Math.round(count / 1e6)} million` : `${Math.round(count / 1e3)} thousand`;
 }
 
 function describeSet(set: SetDescription | null): string {
@@ -195,14 +198,15 @@ export async function downloadPair(services: ModelServices, wanted: WantedPair):
   const { total, missing } = planSizes(plans);
   const { freeDisk } = await library.machine();
   if (missing > 0) {
-    const have = missing < total ? ` ${formatBytes(total - missing)} of ${formatBytes(total)} are here already.` : '';
+    const names = [pair.model, pair.transcoders].filter((name) => name !== null).join('\n');
+    const facts = [
+      ...(missing < total ? [`${formatBytes(total - missing)} of ${formatBytes(total)} are here already.`] : []),
+      `${formatBytes(freeDisk)} are free in ${library.cache}.`,
+      'The download can be paused in the Models view.',
+    ];
     const answer = await vscode.window.showInformationMessage(
       `Download ${formatBytes(missing)}?`,
-      {
-        modal: true,
-        detail:
-          `${[pair.model, pair.transcoders].filter((name) => name !== null).join('\n')}\n\n${have} ${formatBytes(freeDisk)} are free in ${library.cache}. The download can be paused in the Models view.`.trim(),
-      },
+      { modal: true, detail: `${names}\n\n${facts.join(' ')}` },
       'Download',
     );
     if (answer !== 'Download') return;

@@ -186,7 +186,7 @@ function knownItem(pair: KnownPair, fit: Fit): vscode.TreeItem {
     `Model: ${pair.model}`,
     `Transcoders: ${pair.transcoders}, ${pair.kind}`,
     pair.featuresPerLayer === null ? null : `${pair.nLayers} layers of ${pair.featuresPerLayer} features`,
-    `Download: ${sizeOf(fit)}`,
+    `Download: ${sizeOf(fit)}. ${reasonOf(fit)}`,
     `Memory for a trace: about ${formatBytes(fit.ownBytes ?? 0)}, more makes it faster. Graphics memory: unknown.`,
     pair.isGated ? 'Its terms must be accepted on the hub; needs an access token.' : null,
     pair.isSuggested ? 'A good first real model.' : null,
@@ -202,11 +202,22 @@ export function sizeOf({ downloadBytes }: Fit): string {
 
 export function verdictOf({ verdict }: Fit): string {
   return {
-    fits: 'fits this machine',
-    slow: 'slow here: larger than the memory',
-    'too large': 'too large for this machine',
-    'no room on disk': 'no room on this disk',
-    unknown: 'memory suffices, size unknown',
+    fits: 'fits',
+    slow: 'slow here',
+    'too large': 'too large',
+    'no room on disk': 'no room on disk',
+    unknown: 'memory suffices',
+  }[verdict];
+}
+
+/** The verdict in a sentence. */
+function reasonOf({ verdict }: Fit): string {
+  return {
+    fits: 'It fits this machine.',
+    slow: 'Its files exceed the memory of this machine: each trace reads them from disk again.',
+    'too large': 'A trace takes more memory than this machine has.',
+    'no room on disk': 'It exceeds what is free on the disk.',
+    unknown: 'The hub is asked for its size before a download.',
   }[verdict];
 }
 
