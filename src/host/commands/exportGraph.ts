@@ -6,7 +6,9 @@ import { neuronpediaProblems, toCircuitTracer, toNeuronpedia } from '../../graph
 import { markdownSummary } from '../../graph/markdown.ts';
 import { parseShareLink, shareLink } from '../../graph/shareLink.ts';
 import { withSavedView } from '../../graph/subgraphRecord.ts';
-import type { TraceRecord } from '../traceRecord.ts';
+import { writeGraph } from '../../graph/writeGraph.ts';
+import type { GraphPanels } from '../panel/graphPanels.ts';
+import { type TraceRecord, traceName } from '../traceRecord.ts';
 import type { OpenTrace, Traces } from '../traces.ts';
 import { pickTrace } from './manageTraces.ts';
 
@@ -47,7 +49,7 @@ const targets: readonly Target[] = [
 ];
 
 /** Takes a trace's graph elsewhere, in the form that the user chooses. */
-export async function exportGraphFor(traces: Traces, record?: TraceRecord): Promise<void> {
+export async function exportGraph(traces: Traces, record?: TraceRecord): Promise<void> {
   const id = record?.id ?? traces.active?.record.id ?? (await pickTrace(traces, 'Export Graph'))?.id;
   const trace = id === undefined ? null : (traces.opened(id) ?? (await traces.open(id)));
   if (trace === null) return;
@@ -69,22 +71,37 @@ export async function exportGraphFor(traces: Traces, record?: TraceRecord): Prom
   if (answer !== undefined) await vscode.commands.executeCommand('vscode.open', file);
 }
 
-/** Takes over the view that a share link of Neuronpedia or of another viewer describes, in the graph that is shown. */
-export async function applyShareLink(traces: Traces): Promise<void> {
-  const trace = traces.active;
-  if (trace === null) {
-    void vscode.window.showInformationMessage('Open the graph that the link is about first.');
-    return;
-  }
+/** Writes a trace's graph to a file of the user's choice, from where it opens by a double-click. */
+export async function saveGraphAs(traces: Traces, record?: TraceRecord): Promise<void> {
+  const id = record?.id ?? traces.active?.record.id ?? (await pickTrace(traces, 'Save Graph As'))?.id;
+  const trace = id === undefined ? null : (traces.opened(id) ?? (await traces.open(id)));
+  if (trace === null) return;
+  const target = await vscode.window.showSaveDialog({
+    title: 'Save Graph As',
+    defaultUri: suggestedFile(trace, 'circuit.json'),
+    filters: { 'Circuit graphs': ['circuit.json'], JSON: ['json'] },
+  });
+  if (target === undefined) return;
+  await vscode.workspace.fs.writeFile(target, Buffer.from(writeGraph(trace.graph)));
+  const chosen = await vscode.window.showInformationMessage(`Saved ${path.basename(target.path)}.`, 'Open');
+  if (chosen !== undefined) await vscode.commands.executeCommand('vscode.open', target);
+}
+
+/** Takes over the view that a share link of Neuronpedia or of another viewer describes, in the open graph or a trace. */
+export async function openShareLink(traces: Traces, panels: GraphPanels): Promise<void> {
   const text = await vscode.window.showInputBox({
-    title: 'Apply Share Link',
-    prompt: 'Pinned nodes, supernodes and labels of the link replace those of the open graph. Nothing is downloaded.',
+    title: 'Open Share Link',
+    prompt: 'Pinned nodes, supernodes and labels of the link replace those of the graph. Nothing is downloaded.',
     placeHolder: 'https://…/graph?slug=…&pinnedIds=…',
   });
   if (text === undefined) return;
   const link = parseShareLink(text);
+  const id = traces.active?.record.id ?? (await pickTrace(traces, 'Open Share Link'))?.id;
+  const trace = id === undefined ? null : (traces.opened(id) ?? (await traces.open(id)));
+  if (trace === null) return;
   const { view, warnings } = withSavedView(trace.graph, link.view);
   traces.changeView(trace.record.id, view, 'tree');
+  if (traces.active?.record.id !== trace.record.id) await panels.open(trace.record.id);
   const notes = [
     ...(link.slug === trace.graph.metadata.slug
       ? []
@@ -124,7 +141,12 @@ async function linkText(graph: CircuitGraph): Promise<string | undefined> {
   return modelId === undefined ? undefined : shareLink(graph, viewer, modelId === '' ? null : modelId);
 }
 
-function suggestedFile({ graph }: OpenTrace, ending: string): vscode.Uri | undefined {
+function suggestedFile({ record }: OpenTrace, ending: string): vscode.Uri | undefined {
   const folder = vscode.workspace.workspaceFolders?.[0]?.uri;
-  return folder === undefined ? undefined : vscode.Uri.joinPath(folder, `${graph.metadata.slug}.${ending}`);
+  const name =
+    traceName(record)
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N}]+/gu, '-')
+      .replace(/^-+|-+$/g, '') || 'trace';
+  return folder === undefined ? undefined : vscode.Uri.joinPath(folder, `${name}.${ending}`);
 }
