@@ -1,7 +1,9 @@
 import path from 'node:path';
 import * as vscode from 'vscode';
+import { CircuitTests } from './host/circuitTests.ts';
 import { chooseModel } from './host/commands/chooseModel.ts';
 import { compareTraces } from './host/commands/compareTraces.ts';
+import { createCircuitTest } from './host/commands/createCircuitTest.ts';
 import { exportGraph, openShareLink, saveGraphAs } from './host/commands/exportGraph.ts';
 import { groupFeaturesBy, openCard, renameFeature, searchFeatures, togglePin } from './host/commands/features.ts';
 import { inspectActivations } from './host/commands/inspectActivations.ts';
@@ -76,6 +78,8 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
     'promptCircuits.saveGraphAs': (record?: TraceRecord) => saveGraphAs(traces, record),
     'promptCircuits.exportGraph': (record?: TraceRecord) => exportGraph(traces, record),
     'promptCircuits.openShareLink': () => openShareLink(traces, panels),
+    'promptCircuits.createCircuitTest': (record?: TraceRecord) =>
+      createCircuitTest({ extensionPath, engine, traces, jobs }, record),
     'promptCircuits.compareTraces': (record?: TraceRecord) => compareTraces(traces, panels, record),
     'promptCircuits.inspectActivations': (row?: FeatureRow) => inspectActivations(engine, traces, jobs, row),
     'promptCircuits.groupFeatures': () => groupFeaturesBy(features),
@@ -115,6 +119,7 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
     library,
     new ModelsView(extensionPath, library, jobs),
     new StatusBar(extensionPath, engine, jobs, traces),
+    new CircuitTests(extensionPath, engine, log),
     new TokenDecorations(traces),
     { dispose: () => void traces.flush() },
   );
