@@ -4,6 +4,9 @@ import type { TraceRecord } from '../traceRecord.ts';
 import type { OpenTrace, Traces } from '../traces.ts';
 import { tokenRanges } from './tokenPlaces.ts';
 
+/** How strongly a token is coloured where the selected feature fires too, from weak to strong. */
+const opacities = [0.12, 0.24, 0.36] as const;
+
 /**
  * Shows in every editor that holds the active trace's prompt where the selected (or hovered) node sits, and where else
  * its feature fires, stronger where it fires more.
@@ -16,18 +19,24 @@ export class TokenDecorations implements vscode.Disposable {
     overviewRulerColor: new vscode.ThemeColor('editorOverviewRuler.findMatchForeground'),
     rangeBehavior: vscode.DecorationRangeBehavior.ClosedClosed,
   });
-  readonly #elsewhere = vscode.window.createTextEditorDecorationType({
-    backgroundColor: new vscode.ThemeColor('editor.findMatchHighlightBackground'),
-    borderRadius: '2px',
-    rangeBehavior: vscode.DecorationRangeBehavior.ClosedClosed,
-  });
+  /** Weakest first. */
+  readonly #elsewhere = opacities.map((opacity) =>
+    vscode.window.createTextEditorDecorationType({
+      borderRadius: '2px',
+      border: '1px solid transparent',
+      borderColor: new vscode.ThemeColor('editor.findMatchHighlightBorder'),
+      light: { backgroundColor: `rgba(0, 110, 200, ${opacity})` },
+      dark: { backgroundColor: `rgba(80, 170, 255, ${opacity})` },
+      rangeBehavior: vscode.DecorationRangeBehavior.ClosedClosed,
+    }),
+  );
   readonly #disposables: vscode.Disposable[];
 
   constructor(traces: Traces) {
     this.#traces = traces;
     this.#disposables = [
       this.#node,
-      this.#elsewhere,
+      ...this.#elsewhere,
       traces.onDidChange(({ type }) => {
         if (type === 'active' || type === 'selected' || type === 'hovered') this.#draw();
       }),
@@ -52,12 +61,22 @@ export class TokenDecorations implements vscode.Disposable {
       const at = (pos: number): vscode.Range[] => ranges?.[pos] ?? [];
       editor.setDecorations(this.#node, node === undefined ? [] : at(node.pos));
       const others = trace === null || node === undefined ? [] : alsoFires(trace, node);
-      editor.setDecorations(
-        this.#elsewhere,
-        others.flatMap((other) => at(other.pos)),
-      );
+      const largest = Math.max(node?.activation ?? 0, ...others.map((other) => other.activation ?? 0));
+      for (const [level, decoration] of this.#elsewhere.entries()) {
+        const isOfLevel = (other: GraphNode): boolean => levelOf(other.activation ?? 0, largest) === level;
+        editor.setDecorations(
+          decoration,
+          others.filter(isOfLevel).flatMap((other) => at(other.pos)),
+        );
+      }
     }
   }
+}
+
+/** Which of the strengths shows an activation, against the largest one of the feature in the prompt. */
+function levelOf(activation: number, largest: number): number {
+  const share = largest > 0 ? Math.max(0, activation) / largest : 0;
+  return Math.min(opacities.length - 1, Math.floor(share * opacities.length));
 }
 
 /** The same feature at other positions. */
