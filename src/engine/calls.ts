@@ -134,7 +134,7 @@ function statusOf(version: string, { current }: LoadedPair): EngineStatus {
     version,
     loaded: current === null ? null : { model: current.description, set: current.set?.description ?? null },
     device: current?.device ?? 'cpu',
-    deviceReason: '',
+    deviceReason: current?.deviceReason ?? '',
     ownBytes: ownBytes(),
   };
 }

@@ -7,6 +7,7 @@ import { Intervener } from './interventions/intervene.ts';
 import type { LanguageModel } from './model/languageModel.ts';
 import { describeModel, loadModel } from './model/loadModel.ts';
 import { loadTokenizer, type Tokenizer } from './model/tokenizer.ts';
+import { chooseDevice, type Device } from './runtime/device.ts';
 import { loadTranscoders } from './transcoders/load.ts';
 import type { TranscoderSet } from './transcoders/transcoder.ts';
 
@@ -14,6 +15,8 @@ import type { TranscoderSet } from './transcoders/transcoder.ts';
 export type Loaded = {
   readonly pair: ModelPair;
   readonly device: string;
+  /** Why it runs there. */
+  readonly deviceReason: string;
   readonly description: ModelDescription;
   readonly model: LanguageModel;
   readonly tokenizer: Tokenizer;
@@ -33,6 +36,7 @@ export type LoadOptions = {
  */
 export class LoadedPair {
   readonly #log: (line: string) => void;
+  readonly #devices = new Map<DeviceChoice, Promise<Device>>();
   #current: { readonly key: string; readonly device: DeviceChoice; readonly loaded: Loaded } | null = null;
   #tokenizer: { readonly key: string; readonly tokenizer: Tokenizer } | null = null;
   #last: Promise<unknown> = Promise.resolve();
@@ -76,6 +80,16 @@ export class LoadedPair {
     return this.#inTurn(async () => this.#close());
   }
 
+  /** Devices are tried once: what they can do does not change while the engine runs. */
+  #deviceFor(choice: DeviceChoice): Promise<Device> {
+    const known = this.#devices.get(choice);
+    if (known) return known;
+    const device = chooseDevice(choice);
+    this.#devices.set(choice, device);
+    device.catch(() => this.#devices.delete(choice));
+    return device;
+  }
+
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
     const turn = this.#last.then(work, work);
     this.#last = turn.catch(() => {});
@@ -100,7 +114,7 @@ export class LoadedPair {
     const started = performance.now();
     const total = pair.transcoders === null ? 2 : 3;
     onProgress?.({ phase: 'load model', done: 0, total });
-    const provider = device === 'auto' ? 'cpu' : device;
+    const { provider, reason } = await this.#deviceFor(device);
     const description = describeModel(pair.model);
     const model = await loadModel(pair.model, { device: provider, signal });
     try {
@@ -113,7 +127,17 @@ export class LoadedPair {
         attributor === null
           ? null
           : new Intervener({ model, set: attributor.set, encoder: attributor.encoder }, tokenizer);
-      const loaded = { pair, device: provider, description, model, tokenizer, set, attributor, intervener };
+      const loaded = {
+        pair,
+        device: provider,
+        deviceReason: reason,
+        description,
+        model,
+        tokenizer,
+        set,
+        attributor,
+        intervener,
+      };
       this.#current = { key, device, loaded };
       this.#log(`loaded ${description.name} in ${Math.round(performance.now() - started)} ms`);
       return loaded;

@@ -1,4 +1,7 @@
-import { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import process from 'node:process';
+import { InferenceSession, listSupportedBackends, Tensor as OrtTensor } from 'onnxruntime-node';
 
 /** Where a session runs, by the names ONNX Runtime gives its execution providers. */
 export type Provider = 'cpu' | 'cuda' | 'webgpu' | 'dml' | 'coreml';
@@ -79,6 +82,8 @@ export class Session {
  */
 export async function createSession(model: Uint8Array, options: SessionOptions = {}): Promise<Session> {
   const provider = options.provider ?? 'cpu';
+  // CUDA's libraries would round products to 10 bits of fraction on newer cards; set before they are loaded.
+  if (provider === 'cuda') process.env.NVIDIA_TF32_OVERRIDE ??= '0';
   const keepOnDevice = Object.fromEntries((options.keepOnDevice ?? []).map((name) => [name, 'gpu-buffer' as const]));
   const session = await InferenceSession.create(model, {
     executionProviders: provider === 'cpu' ? ['cpu'] : [provider, 'cpu'],
@@ -93,6 +98,18 @@ export async function createSession(model: Uint8Array, options: SessionOptions =
     extra: { session: { intra_op: { allow_spinning: '0' } } },
   });
   return new Session(session);
+}
+
+/** Providers that this build of ONNX Runtime knows; whether they can be used shows only when a session is made. */
+export function supportedProviders(): Provider[] {
+  const known: readonly string[] = ['cpu', 'cuda', 'webgpu', 'dml', 'coreml'];
+  return listSupportedBackends().flatMap(({ name }) => (known.includes(name) ? [name as Provider] : []));
+}
+
+/** Where ONNX Runtime's own libraries lie; providers' libraries are looked for beside them. */
+export function libraryFolder(): string {
+  const main = createRequire(import.meta.url).resolve('onnxruntime-node');
+  return path.join(path.dirname(main), '..', 'bin', 'napi-v6', process.platform, process.arch);
 }
 
 function checkSize(data: { readonly length: number }, dims: readonly number[]): void {
