@@ -82,9 +82,7 @@ export class LoadedPair {
 
   /** Devices are tried once: what they can do does not change while the engine runs. */
   #deviceFor(choice: DeviceChoice): Promise<Device> {
-    const known = this.#devices.get(choice);
-    if (known) return known;
-    const device = chooseDevice(choice);
+    const device = this.#devices.get(choice) ?? chooseDevice(choice);
     this.#devices.set(choice, device);
     device.catch(() => this.#devices.delete(choice));
     return device;

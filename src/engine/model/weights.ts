@@ -13,6 +13,8 @@ export type Matrix = { readonly type: MatrixType; readonly tensor: Tensor };
 
 /** Models whose weights take less than this as float32 keep them in memory: reading them again costs more than they do. */
 const alwaysHeldBytes = 256 * 2 ** 20;
+/** Models above it (about a billion parameters) are read from their files even for many runs in a row. */
+const mostHeldBytes = 4 * 2 ** 30;
 
 /**
  * A model's weights where they lie. Matrices are read into one buffer per role, which all layers share; while they are
@@ -34,6 +36,7 @@ export class WeightStore implements Weights {
 
   /** Keeps every matrix that is used in memory until the result is disposed of: for many runs of the same model. */
   hold(): Disposable {
+    if (floatBytes(this.#layout) > mostHeldBytes) return { [Symbol.dispose]: () => {} };
     this.#holds++;
     let isOpen = true;
     return {
