@@ -136,6 +136,30 @@ test('attributing all features one way or the other gives the same graph', async
   assert.equal(many.unexpandedInfluence, 0);
 });
 
+test('a second trace of the same prompt, with other targets or limits, is what a first one would be', async () => {
+  using pair = await openPair('llama-clt-truncated');
+  const { request } = pair;
+  const requests: AttributionRequest[] = [
+    { ...request, settings: { ...request.settings, maxFeatureNodes: 26 } },
+    { ...request, targets: { type: 'ids', ids: [5, 9] }, settings: { ...request.settings, maxFeatureNodes: 40 } },
+    { ...request, targets: { type: 'ids', ids: [7] } },
+    { ...request, ids: request.ids.slice(0, 9) },
+    request,
+  ];
+  for (const each of requests) {
+    const again = await pair.attributor.attribute(each);
+    using fresh = new Attributor(pair.model, pair.set);
+    const first = await fresh.attribute(each);
+    assert.deepEqual(again.order, first.order);
+    assert.deepEqual(again.graph.incoming.source, first.graph.incoming.source);
+    // Rows swept in other company may differ in the last bit.
+    again.graph.incoming.weight.forEach((weight, edge) => {
+      closeTo(weight, first.graph.incoming.weight[edge], 1e-6, `edge ${edge}`);
+    });
+    closeTo(again.unexpandedInfluence, first.unexpandedInfluence, 1e-6, 'unexpanded');
+  }
+});
+
 test('a trace can be cancelled in every phase, and the next one works', async () => {
   using pair = await openPair('llama-plt-relu');
   const phases = ['forward', 'features', 'targets', 'direct effects', 'influence'] as const;

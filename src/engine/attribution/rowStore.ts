@@ -12,8 +12,15 @@ export class RowStore {
   readonly #columns: SourceColumns;
   readonly #rows = new Map<number, { readonly target: Target; readonly values: Float32Array; readonly sum: number }>();
 
+  #bytes = 0;
+
   constructor(columns: SourceColumns) {
     this.#columns = columns;
+  }
+
+  /** Memory that the rows take. */
+  get bytes(): number {
+    return this.#bytes;
   }
 
   /** Keeps what can be nonzero of `effects` [source column]. */
@@ -28,7 +35,9 @@ export class RowStore {
         sum += Math.abs(effects[column]);
       }
     }
+    this.drop(key);
     this.#rows.set(key, { target, values, sum });
+    this.#bytes += values.byteLength;
   }
 
   has(key: number): boolean {
@@ -52,6 +61,7 @@ export class RowStore {
 
   /** Forgets a row that is not needed any more. */
   drop(key: number): void {
+    this.#bytes -= this.#rows.get(key)?.values.byteLength ?? 0;
     this.#rows.delete(key);
   }
 

@@ -1,0 +1,269 @@
+import type { NodeKind } from '../../graph/node.ts';
+import type { WeightedGraph } from '../../graph/prune.ts';
+import type { AttributionSettings } from '../../protocol/engine.ts';
+import { encoderRows } from '../transcoders/featureRows.ts';
+import { type PreparedSweep, sweep, type Target } from './directEffects.ts';
+import type { LocalModel } from './localModel.ts';
+import type { PhaseClock } from './phaseClock.ts';
+import { type KnownTarget, rankSources } from './ranking.ts';
+import type { RowStore } from './rowStore.ts';
+import type { Sources } from './sources.ts';
+import type { OutputTarget } from './targets.ts';
+
+/** Targets whose directions are in memory at a time. */
+const targetsAtOnce = 8192;
+/** Adaptive mode stops here even when influence is left over; the result says how much. */
+const mostAdaptiveFeatures = 4096;
+/** Fewest features that join in one round of adaptive mode: smaller rounds sweep badly. */
+const smallestAdaptiveRound = 256;
+
+/** How many features are attributed, and in what rounds. */
+export type SearchSettings = Pick<
+  AttributionSettings,
+  'batchSize' | 'updateInterval' | 'maxFeatureNodes' | 'adaptiveShare'
+>;
+
+/** A prompt's run and sources, and the effects on its targets so far: used again while only targets or limits change. */
+export type PreparedPrompt = {
+  readonly key: string;
+  readonly prepared: PreparedSweep;
+  readonly store: RowStore;
+};
+
+/** Chooses which features to attribute, round by round, and keeps their rows. */
+export class Search {
+  readonly order: number[] = [];
+  readonly roundSizes: number[] = [];
+  readonly #prepared: PreparedSweep;
+  readonly #local: LocalModel;
+  readonly #sources: Sources;
+  readonly #outputs: readonly OutputTarget[];
+  readonly #settings: SearchSettings;
+  readonly #clock: PhaseClock;
+  readonly #store: RowStore;
+  readonly #known: KnownTarget[] = [];
+  readonly #attributed = new Set<number>();
+  readonly #done: number;
+  #influence: Float64Array | null = null;
+
+  constructor(
+    { prepared, store }: PreparedPrompt,
+    outputs: readonly OutputTarget[],
+    settings: SearchSettings,
+    clock: PhaseClock,
+  ) {
+    this.#prepared = prepared;
+    this.#local = prepared.local;
+    this.#sources = prepared.sources;
+    this.#outputs = outputs;
+    this.#settings = settings;
+    this.#clock = clock;
+    this.#store = store;
+    this.#done = prepared.work.multiplications;
+  }
+
+  /** Of the products of this search. */
+  get multiplications(): number {
+    return this.#prepared.work.multiplications - this.#done;
+  }
+
+  async run(): Promise<void> {
+    await this.#attributeOutputs();
+    const { maxFeatureNodes, batchSize, updateInterval, adaptiveShare } = this.#settings;
+    const { count } = this.#sources.active;
+    if (maxFeatureNodes === 'adaptive') {
+      for (;;) {
+        const ranked = this.#rank();
+        const round = this.#adaptiveRound(ranked, adaptiveShare);
+        if (round.length === 0) return;
+        await this.#attributeFeatures(round, Math.min(count, mostAdaptiveFeatures));
+      }
+    }
+    const wanted = maxFeatureNodes === 'all' ? count : Math.min(maxFeatureNodes, count);
+    if (wanted === count) {
+      await this.#attributeFeatures(
+        Array.from({ length: count }, (_, index) => index),
+        count,
+      );
+      return;
+    }
+    while (this.order.length < wanted) {
+      const size = Math.min(batchSize * updateInterval, wanted - this.order.length);
+      await this.#attributeFeatures(this.#rank().slice(0, size), wanted);
+    }
+  }
+
+  finish(): { selected: Uint32Array; unexpandedInfluence: number } {
+    const selected = Uint32Array.from(this.order).sort();
+    if (selected.length === this.#sources.active.count) return { selected, unexpandedInfluence: 0 };
+    this.#rank();
+    return { selected, unexpandedInfluence: this.#unexpanded() };
+  }
+
+  /** Turns rows into edges between nodes. Sources that are no nodes are dropped; unless kept, each row as it is read. */
+  buildGraph(selected: Uint32Array, keepsRows: boolean): WeightedGraph {
+    const { active, nLayers, nPos, count } = this.#sources;
+    const nErrors = nLayers * nPos;
+    const nNodes = selected.length + nErrors + nPos + this.#outputs.length;
+    const nodeOf = new Int32Array(count).fill(-1);
+    selected.forEach((feature, node) => {
+      nodeOf[feature] = node;
+    });
+    for (let column = active.count; column < count; column++) nodeOf[column] = column - active.count + selected.length;
+    const keys = new Map<number, number>(Array.from(selected, (feature, node) => [node, feature]));
+    this.#outputs.forEach((_, index) => {
+      keys.set(nNodes - this.#outputs.length + index, active.count + index);
+    });
+
+    const start = new Uint32Array(nNodes + 1);
+    for (let node = 0; node < nNodes; node++) {
+      const key = keys.get(node);
+      start[node + 1] = start[node] + (key === undefined ? 0 : this.#countEdges(key, nodeOf));
+    }
+    const source = new Uint32Array(start[nNodes]);
+    const weight = new Float32Array(start[nNodes]);
+    for (const [node, key] of keys) {
+      let next = start[node];
+      this.#store.visit(key, (values, first, from, to) => {
+        for (let column = from; column < to; column++) {
+          const value = values[first + column - from];
+          if (value === 0 || nodeOf[column] < 0) continue;
+          source[next] = nodeOf[column];
+          weight[next++] = value;
+        }
+      });
+      if (!keepsRows) this.#store.drop(key);
+    }
+    const kinds = Array.from({ length: nNodes }, (_, node): NodeKind => {
+      if (node < selected.length) return 'feature';
+      if (node < selected.length + nErrors) return 'error';
+      return node < nNodes - this.#outputs.length ? 'token' : 'logit';
+    });
+    const outputWeight = new Float64Array(nNodes);
+    outputWeight.set(
+      this.#outputs.map(({ probability }) => probability),
+      nNodes - this.#outputs.length,
+    );
+    return { incoming: { nNodes, start, source, weight }, kinds, outputWeight };
+  }
+
+  #countEdges(key: number, nodeOf: Int32Array): number {
+    let edges = 0;
+    this.#store.visit(key, (values, first, from, to) => {
+      for (let column = from; column < to; column++) {
+        if (nodeOf[column] >= 0 && values[first + column - from] !== 0) edges++;
+      }
+    });
+    return edges;
+  }
+
+  async #attributeOutputs(): Promise<void> {
+    const { nLayers, nPos, active } = this.#sources;
+    const targets = this.#outputs.map((): Target => ({ layer: nLayers, pos: nPos - 1 }));
+    const directions = this.#outputs.map(({ vector }) => this.#local.finalReading(vector, nPos - 1));
+    const keys = this.#outputs.map((_, index) => active.count + index);
+    await this.#sweep(keys, targets, (index) => directions[index], this.#outputs.length);
+    this.#outputs.forEach(({ probability }, index) => {
+      this.#known.push({ key: keys[index], layer: nLayers, feature: null, weight: probability });
+    });
+  }
+
+  /** @param features indices into the active features, as one round */
+  async #attributeFeatures(features: readonly number[], wanted: number): Promise<void> {
+    const { active } = this.#sources;
+    const { dModel } = this.#local.model.dimensions;
+    for (let from = 0; from < features.length; from += targetsAtOnce) {
+      const part = features.slice(from, from + targetsAtOnce);
+      const missing = part.filter((feature) => !this.#store.has(feature));
+      const directions = this.#readingDirections(missing);
+      const targets = missing.map((feature): Target => ({ layer: active.layer[feature], pos: active.pos[feature] }));
+      const reading = (index: number) => directions.subarray(index * dModel, (index + 1) * dModel);
+      await this.#sweep(missing, targets, reading, wanted + this.#outputs.length);
+      for (const feature of part) {
+        this.#known.push({ key: feature, layer: active.layer[feature], feature, weight: 0 });
+        this.order.push(feature);
+        this.#attributed.add(feature);
+      }
+    }
+    this.roundSizes.push(features.length);
+  }
+
+  async #sweep(
+    keys: readonly number[],
+    targets: readonly Target[],
+    reading: (index: number) => Float32Array,
+    total: number,
+  ): Promise<void> {
+    const before = this.#known.length;
+    await sweep(
+      this.#prepared,
+      targets,
+      reading,
+      (index, effects) => this.#store.add(keys[index], targets[index], effects),
+      (done) => this.#clock.step('direct effects', before + done, total),
+    );
+  }
+
+  /** [features.length, dModel] encoder rows as gradients at the residual stream, read layer by layer. */
+  #readingDirections(features: readonly number[]): Float32Array {
+    const { active, nLayers } = this.#sources;
+    const { set } = this.#local;
+    const { dModel } = set;
+    const directions = new Float32Array(features.length * dModel);
+    const byLayer = Array.from({ length: nLayers }, (): number[] => []);
+    features.forEach((feature, index) => {
+      byLayer[active.layer[feature]].push(index);
+    });
+    byLayer.forEach((indices, layer) => {
+      if (indices.length === 0) return;
+      indices.sort((a, b) => active.feature[features[a]] - active.feature[features[b]]);
+      const numbers = indices.map((index) => active.feature[features[index]]);
+      const rows = encoderRows(set.layers[layer].encoder, numbers, dModel);
+      indices.forEach((index, row) => {
+        const direction = directions.subarray(index * dModel, (index + 1) * dModel);
+        direction.set(rows.subarray(row * dModel, (row + 1) * dModel));
+        this.#local.scaleReading(layer, active.pos[features[index]], direction);
+      });
+    });
+    return directions;
+  }
+
+  /** Active features that are not attributed yet, most influential first. */
+  #rank(): number[] {
+    const influence = rankSources(this.#sources, this.#store, this.#known);
+    this.#influence = influence;
+    const rest: number[] = [];
+    for (let feature = 0; feature < this.#sources.active.count; feature++) {
+      if (!this.#attributed.has(feature)) rest.push(feature);
+    }
+    return rest.sort((a, b) => influence[b] - influence[a] || a - b);
+  }
+
+  /** Influence on features that are not attributed, as a share of what the outputs give. Needs a ranking. */
+  #unexpanded(): number {
+    const influence = this.#influence!;
+    let held = 0;
+    for (let feature = 0; feature < this.#sources.active.count; feature++) {
+      if (!this.#attributed.has(feature)) held += influence[feature];
+    }
+    const given = this.#outputs.reduce((sum, { probability }) => sum + probability, 0);
+    return given === 0 ? 0 : held / given;
+  }
+
+  /**
+   * The next features of adaptive mode: the fewest that bring the unexpanded influence to half of what is allowed, but
+   * not more at once than are known already, since each round shows better which ones matter. None when done.
+   */
+  #adaptiveRound(ranked: readonly number[], allowedShare: number): number[] {
+    if (this.#unexpanded() < allowedShare) return [];
+    const given = this.#outputs.reduce((sum, { probability }) => sum + probability, 0);
+    const room = Math.max(0, mostAdaptiveFeatures - this.order.length);
+    const most = Math.min(room, Math.max(smallestAdaptiveRound, this.order.length));
+    let left = this.#unexpanded() * given;
+    let size = 0;
+    while (size < Math.min(most, ranked.length) && left > (allowedShare / 2) * given) {
+      left -= this.#influence![ranked[size++]];
+    }
+    return ranked.slice(0, size);
+  }
+}
