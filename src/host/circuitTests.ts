@@ -114,20 +114,23 @@ export class CircuitTests implements vscode.Disposable {
     }
   }
 
-  /** The tests that a request means: those named or, without names, all; without those that it excludes. */
+  /** The tests that a request means, and files that cannot be read: those named or else all; less those excluded. */
   async #itemsOf({ include, exclude }: vscode.TestRunRequest): Promise<vscode.TestItem[]> {
     if (include === undefined && this.#controller.items.size === 0) await this.#findFiles();
     const top = include ?? Array.from(this.#controller.items, ([, item]) => item);
     const items = top.flatMap((item) =>
-      this.#known.has(item) ? [item] : Array.from(item.children, ([, child]) => child),
+      this.#known.has(item) || item.error ? [item] : Array.from(item.children, ([, child]) => child),
     );
     return items.filter((item) => !exclude?.includes(item) && !(item.parent && exclude?.includes(item.parent)));
   }
 
   async #runOne(run: vscode.TestRun, item: vscode.TestItem, signal: AbortSignal): Promise<void> {
     const known = this.#known.get(item);
-    if (known === undefined) return;
     run.started(item);
+    if (known === undefined) {
+      run.errored(item, new vscode.TestMessage(item.error ?? 'This file has no tests.'));
+      return;
+    }
     const begun = performance.now();
     try {
       const pair = known.pair ?? readConfig(this.#extensionPath).pair;
