@@ -82,6 +82,16 @@ export function createCalls({ version, log }: CallsOptions): Handlers<EngineCall
         },
         context,
       ),
+    verify: (request, context) =>
+      loadedPair.use(
+        request.pair,
+        request.device,
+        async ({ intervener }) => {
+          if (intervener === null) throw noTranscoders();
+          return intervener.verify(request, context);
+        },
+        context,
+      ),
     unload: async () => {
       await loadedPair.unload();
       return null;

@@ -1,4 +1,5 @@
 import type { CircuitGraph } from '../graph/circuitGraph.ts';
+import type { Site } from '../graph/node.ts';
 
 /** Spoken first by both sides; a mismatch means that the window runs an older half of the extension. */
 export const engineProtocolVersion = 1;
@@ -265,6 +266,57 @@ export type Inspection = {
   readonly layers: readonly LayerInspection[];
 };
 
+/** A claim of a graph: what the sources, taken together, do to the target. */
+export type Claim = {
+  readonly sources: readonly Site[];
+  readonly target:
+    | { readonly type: 'feature'; readonly layer: number; readonly pos: number; readonly feature: number }
+    /** The token's logit at the last position, less the mean of all logits. */
+    | { readonly type: 'logit'; readonly id: number };
+  /** Sum of the graph's edges from the sources to the target. */
+  readonly weight: number;
+};
+
+export type VerifyRequest = {
+  readonly pair: ModelPair;
+  readonly prompt: Prompt;
+  readonly claims: readonly Claim[];
+  /** The sources' activations are multiplied by it: 0 turns them off. Not 1. */
+  readonly factor: number;
+  /** Features of the subgraph whose faithfulness is asked: all others are turned off. Null: not asked. */
+  readonly kept: readonly Site[] | null;
+  readonly device: DeviceChoice;
+};
+
+export type VerifiedClaim = {
+  /** (factor − 1) · weight: what the graph says the target changes by. */
+  readonly predicted: number;
+  /** What it changes by with everything else frozen, as the graph's method assumes. */
+  readonly frozen: number;
+  /** What it changes by with nothing frozen: in the model as it is. */
+  readonly free: number;
+  /** By `VerifyResult.rule`. */
+  readonly verdict: 'verified' | 'contradicted';
+};
+
+export type VerifyResult = {
+  readonly claims: readonly VerifiedClaim[];
+  /** The rule behind the verdicts, in words. */
+  readonly rule: string;
+  /** Pearson's correlation of predicted and measured changes; null for fewer than three claims. */
+  readonly correlationFrozen: number | null;
+  readonly correlationFree: number | null;
+  /** Share of claims whose free change has the predicted sign; null without claims. */
+  readonly signAgreement: number | null;
+  /** The most likely token and its probability: as it is, with only the kept features left on, and with all turned off. */
+  readonly survival: {
+    readonly token: Prediction;
+    readonly withKept: number;
+    readonly withNone: number;
+  } | null;
+  readonly milliseconds: number;
+};
+
 /** Every call the engine answers. A new call is one line here and one function in `engine/calls.ts`. */
 export type EngineCalls = {
   status: { params: Record<string, never>; result: EngineStatus; progress: never };
@@ -295,5 +347,6 @@ export type EngineCalls = {
   };
   inspectActivations: { params: InspectRequest; result: Inspection; progress: Progress };
   intervene: { params: InterveneRequest; result: InterveneResult; progress: Progress };
+  verify: { params: VerifyRequest; result: VerifyResult; progress: Progress };
   unload: { params: Record<string, never>; result: null; progress: never };
 };

@@ -1,4 +1,12 @@
-import type { InterveneRequest, InterveneResult, Prediction, Progress, Prompt } from '../../protocol/engine.ts';
+import type {
+  InterveneRequest,
+  InterveneResult,
+  Prediction,
+  Progress,
+  Prompt,
+  VerifyRequest,
+  VerifyResult,
+} from '../../protocol/engine.ts';
 import { UserError } from '../../protocol/errors.ts';
 import type { ForwardResult } from '../model/languageModel.ts';
 import { largest, softmax } from '../model/sample.ts';
@@ -8,6 +16,7 @@ import { generate } from './generate.ts';
 import { checkInterventions, constrainedSet } from './intervention.ts';
 import { patchInterventions } from './patch.ts';
 import { type InterventionSettings, type Parts, runEdited } from './run.ts';
+import { verifyClaims } from './verify.ts';
 
 /** Features whose change is told. */
 const mostChanged = 200;
@@ -67,6 +76,17 @@ export class Intervener {
       changed: changedFeatures(original.active, edited.active),
       milliseconds: performance.now() - started,
     };
+  }
+
+  /** Measures what claims of a graph predict. UserError for claims about what does not exist. */
+  async verify(request: VerifyRequest, context: InterveneContext = {}): Promise<VerifyResult> {
+    const started = performance.now();
+    const original = await this.#original(request.prompt, context);
+    const { signal, onProgress } = context;
+    const onDone = (done: number, total: number) => onProgress?.({ phase: 'forward', done, total });
+    const text = (id: number) => this.#tokenizer.text(id);
+    const verified = await verifyClaims(this.#parts, original, request, text, { signal, onDone });
+    return { ...verified, milliseconds: performance.now() - started };
   }
 
   async #original(prompt: Prompt, { signal, onProgress }: InterveneContext): Promise<Original> {
