@@ -6,7 +6,7 @@ import { compareTraces } from './host/commands/compareTraces.ts';
 import { createCircuitTest } from './host/commands/createCircuitTest.ts';
 import { exportGraph, openShareLink, saveGraphAs } from './host/commands/exportGraph.ts';
 import { groupFeaturesBy, openCard, renameFeature, searchFeatures, togglePin } from './host/commands/features.ts';
-import { inspectActivations } from './host/commands/inspectActivations.ts';
+import { InspectionTexts, inspectActivations } from './host/commands/inspectActivations.ts';
 import { ablateFeature } from './host/commands/intervene.ts';
 import {
   applyModel,
@@ -50,12 +50,13 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
   const store = new TraceStore(path.join((context.storageUri ?? context.globalStorageUri).fsPath, 'traces'));
   const traces = new Traces(store, log);
   const jobs = new Jobs(log);
-  const pageServices = { extensionUri, engine, traces, log };
+  const pageServices = { extensionUri, engine, traces, log, memory: context.globalState };
   const loaded = traces.load();
   const panels = new GraphPanels(pageServices, context.workspaceState, loaded);
   const circuitEditor = new CircuitEditor(pageServices, (graph) => pairForGraph(extensionPath, graph, traces.records));
   const features = new FeaturesView(traces, context.workspaceState);
   const memory = context.workspaceState;
+  const inspections = new InspectionTexts();
   const library = new ModelLibrary({ engine, log, secrets: context.secrets, memory: context.globalState });
   const models = { library };
   const traceServices = { extensionPath, engine, traces, panels, jobs, log, memory };
@@ -81,7 +82,8 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
     'promptCircuits.createCircuitTest': (record?: TraceRecord) =>
       createCircuitTest({ extensionPath, engine, traces, jobs }, record),
     'promptCircuits.compareTraces': (record?: TraceRecord) => compareTraces(traces, panels, record),
-    'promptCircuits.inspectActivations': (row?: FeatureRow) => inspectActivations(engine, traces, jobs, row),
+    'promptCircuits.inspectActivations': (row?: FeatureRow) =>
+      inspectActivations(engine, traces, jobs, inspections, row),
     'promptCircuits.groupFeatures': () => groupFeaturesBy(features),
     'promptCircuits.searchFeatures': () => searchFeatures(traces),
     'promptCircuits.pinFeature': (row?: FeatureRow) => togglePin(traces, row),
@@ -114,7 +116,7 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
     context.subscriptions.push(vscode.commands.registerCommand(id, guarded));
   }
   context.subscriptions.push(
-    ...[log, engine, traces, jobs, panels, circuitEditor, features],
+    ...[log, engine, traces, jobs, panels, circuitEditor, features, inspections],
     new TracesView(traces),
     library,
     new ModelsView(extensionPath, library, jobs),

@@ -124,6 +124,7 @@ export class EngineProcess {
   }
 
   #forward(line: string): void {
+    if (line.trim() === '') return;
     const [, level, text] = /^\[(debug|info|warn|error)\] (.*)$/s.exec(line) ?? [];
     this.#options.log((level as 'debug' | undefined) ?? 'warn', `engine: ${text ?? line}`);
   }

@@ -49,9 +49,13 @@ export function describeModel(folder: string): ModelDescription {
   };
 }
 
-/** The folder's name, or `owner/name` for a snapshot in the hub's cache (`models--owner--name/snapshots/revision`). */
+/**
+ * The folder's name, or `owner/name` for a snapshot in the hub's cache (`models--owner--name/snapshots/revision`), or
+ * the name of the folder above one that is just called `model`.
+ */
 function modelName(folder: string): string {
   const parts = path.resolve(folder).split(path.sep);
+  if (parts.at(-1) === 'model' && parts.length > 2) parts.pop();
   const repository = parts.at(-2) === 'snapshots' ? parts.at(-3) : undefined;
   return repository?.startsWith('models--')
     ? repository.slice('models--'.length).replace('--', '/')

@@ -20,7 +20,12 @@ export async function compareTraces(traces: Traces, panels: GraphPanels, record?
   const warnings = [
     `Two traces in one picture: “${traceName(left.record)}” and “${traceName(right.record)}”. Scores and answers are in their own graphs.`,
   ];
-  traces.hold({ ...merged, predictions: left.record.predictions, warnings }, graph);
+  // Each side's answer, then what else the left one might say.
+  const [answer, ...others] = left.record.predictions;
+  const predictions = [answer, ...right.record.predictions.slice(0, 1), ...others].filter(
+    (entry) => entry !== undefined,
+  );
+  traces.hold({ ...merged, predictions, warnings }, graph);
   await panels.open(id, true);
 }
 

@@ -4,6 +4,7 @@ import type { EngineProcess } from '../engineProcess.ts';
 import { visibleToken } from '../featureTree.ts';
 import { inspectionText } from '../inspectionText.ts';
 import type { Jobs } from '../runJob.ts';
+import { traceName } from '../traceRecord.ts';
 import type { Traces } from '../traces.ts';
 import type { FeatureRow } from '../views/featuresView.ts';
 
@@ -15,6 +16,7 @@ export async function inspectActivations(
   engine: EngineProcess,
   traces: Traces,
   jobs: Jobs,
+  texts: InspectionTexts,
   row?: FeatureRow,
 ): Promise<void> {
   const trace = traces.active;
@@ -37,9 +39,33 @@ export async function inspectActivations(
     engine.call('inspectActivations', request, { signal, onProgress: report }),
   );
   if (inspection === undefined) return;
-  const content = inspectionText(inspection, promptText);
-  const document = await vscode.workspace.openTextDocument({ content, language: 'plaintext' });
-  await vscode.window.showTextDocument(document, { preview: true });
+  const name = `${traceName(trace.record, 32)}, token ${pos}`.replace(/[/\\?#]/g, ' ');
+  const uri = vscode.Uri.from({ scheme: InspectionTexts.scheme, path: `/${name}.txt` });
+  texts.set(uri, inspectionText(inspection, promptText));
+  await vscode.window.showTextDocument(await vscode.workspace.openTextDocument(uri), { preview: true });
+}
+
+/** The tables as read-only documents: there is nothing to save, and closing asks nothing. */
+export class InspectionTexts implements vscode.TextDocumentContentProvider, vscode.Disposable {
+  static readonly scheme = 'prompt-circuits-activations';
+  readonly #texts = new Map<string, string>();
+  readonly #changed = new vscode.EventEmitter<vscode.Uri>();
+  readonly onDidChange = this.#changed.event;
+  readonly #registration = vscode.workspace.registerTextDocumentContentProvider(InspectionTexts.scheme, this);
+
+  set(uri: vscode.Uri, text: string): void {
+    this.#texts.set(uri.toString(), text);
+    this.#changed.fire(uri);
+  }
+
+  provideTextDocumentContent(uri: vscode.Uri): string {
+    return this.#texts.get(uri.toString()) ?? 'This table was made in an earlier session. Inspect the token again.';
+  }
+
+  dispose(): void {
+    this.#registration.dispose();
+    this.#changed.dispose();
+  }
 }
 
 async function pickToken(tokens: readonly string[]): Promise<number | undefined> {
