@@ -7,6 +7,7 @@ import { processTerminal, type Terminal } from './terminal.ts';
 const help = `Usage: prompt-circuits COMMAND [OPTIONS]
 
   trace       trace a prompt: predictions, scores, strongest paths; writes the graph
+  intervene   run a prompt with features changed: what the model says before and after
   goldens     run reference cases and compare with their results
   test        run circuit tests: statements about prompts and their features
   compare     what two graphs share, and where they differ
@@ -22,6 +23,7 @@ type Command = (args: readonly string[], terminal: Terminal) => Promise<number>;
 /** Each command is loaded when it is called: help and mistakes answer at once. */
 const commands: Readonly<Record<string, () => Promise<Command>>> = {
   trace: async () => (await import('./traceCommand.ts')).traceCommand,
+  intervene: async () => (await import('./interveneCommand.ts')).interveneCommand,
   goldens: async () => (await import('./goldensCommand.ts')).goldensCommand,
   test: async () => (await import('./testCommand.ts')).testCommand,
   compare: async () => (await import('./compareCommand.ts')).compareCommand,
