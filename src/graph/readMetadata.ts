@@ -53,7 +53,7 @@ export function readMetadata(value: JsonObject, nodes: readonly unknown[], warni
   const metadata: GraphMetadata = {
     slug: safeSlug(asText(value.slug) ?? 'graph'),
     scan: asText(scan) ?? '',
-    modelName: asText(own.model_name) ?? (hasSourceSet ? (asText(scan) ?? '') : ''),
+    modelName: asText(own.model_name) ?? asText(info.model_id) ?? (hasSourceSet ? (asText(scan) ?? '') : ''),
     prompt: asText(value.prompt) ?? promptTokens.join(''),
     promptTokens,
     promptTokenIds: tokenIdsOf(own, promptTokens.length),
@@ -80,13 +80,21 @@ export function readMetadata(value: JsonObject, nodes: readonly unknown[], warni
       field('pruning_settings', otherFields(objectIn(value, 'pruning_settings'), pruning ? pruningFields : new Set())),
     ),
     foreignInfo: merge(
-      otherFields(info, new Set(['generator', 'create_time_ms'])),
+      otherFields(info, new Set(['generator', 'create_time_ms', ...repeated(info, metadata)])),
       field(
         'generator',
         otherFields(objectIn(info, 'generator'), generator ? new Set(['name', 'version', 'url']) : new Set()),
       ),
     ),
   };
+}
+
+/** Fields of `info` that say again what `metadata` holds. */
+function repeated(info: JsonObject, { scan, modelName }: GraphMetadata): readonly string[] {
+  return [
+    ...(info.transcoder_set === scan ? ['transcoder_set'] : []),
+    ...(info.model_id === modelName ? ['model_id'] : []),
+  ];
 }
 
 /** A file name without extension, of letters, digits, `_`, `.` and `-`, that is no hidden file and no folder above. */

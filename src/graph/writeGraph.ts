@@ -68,6 +68,7 @@ function fileMetadata(
     schema_version: 1,
     ...others,
     ...withFields('info', {
+      ...(metadata.modelName === metadata.scan ? {} : { model_id: metadata.modelName, transcoder_set: metadata.scan }),
       ...info,
       ...withFields('generator', { ...objectIn(info, 'generator'), ...(generator ?? {}) }),
       ...(hasTime ? { create_time_ms: time.getTime() } : {}),

@@ -126,6 +126,17 @@ test('a graph with a number that is not finite is not written', () => {
   );
 });
 
+test('a file says which model and which transcoders it was made with', () => {
+  const { graph } = readGraph(golden('llama-plt-relu'));
+  const metadata = { ...graph.metadata, modelName: 'example/model', generator: { name: 'maker', version: '1.2' } };
+  const { info }: { info: unknown } = JSON.parse(writeGraph({ ...graph, metadata })).metadata;
+  assert.deepEqual(info, {
+    model_id: 'example/model',
+    transcoder_set: 'example/llama-plt-relu',
+    generator: { name: 'maker', version: '1.2' },
+  });
+});
+
 test('a name that would leave the folder is no name of a graph', () => {
   const { graph } = readGraph(golden('llama-plt-relu'));
   const file = JSON.parse(writeGraph({ ...graph, metadata: { ...graph.metadata, slug: '../../etc/x y' } }));
