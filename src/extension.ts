@@ -5,7 +5,16 @@ import { chooseModel } from './host/commands/chooseModel.ts';
 import { compareTraces } from './host/commands/compareTraces.ts';
 import { createCircuitTest } from './host/commands/createCircuitTest.ts';
 import { exportGraph, openShareLink, saveGraphAs } from './host/commands/exportGraph.ts';
-import { groupFeaturesBy, openCard, renameFeature, searchFeatures, togglePin } from './host/commands/features.ts';
+import {
+  createSupernode,
+  groupFeaturesBy,
+  openCard,
+  removeSupernode,
+  renameFeature,
+  renameSupernode,
+  searchFeatures,
+  togglePin,
+} from './host/commands/features.ts';
 import { InspectionTexts, inspectActivations } from './host/commands/inspectActivations.ts';
 import { ablateFeature } from './host/commands/intervene.ts';
 import {
@@ -88,6 +97,9 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
     'promptCircuits.searchFeatures': () => searchFeatures(traces),
     'promptCircuits.pinFeature': (row?: FeatureRow) => togglePin(traces, row),
     'promptCircuits.unpinFeature': (row?: FeatureRow) => togglePin(traces, row),
+    'promptCircuits.createSupernode': () => createSupernode(traces, features.selection),
+    'promptCircuits.renameSupernode': (row?: FeatureRow) => renameSupernode(traces, row),
+    'promptCircuits.removeSupernode': (row?: FeatureRow) => removeSupernode(traces, row),
     'promptCircuits.renameFeature': (row?: FeatureRow) => renameFeature(traces, row),
     'promptCircuits.ablateFeature': (row?: FeatureRow) => ablateFeature(engine, traces, jobs, row),
     'promptCircuits.openCard': (row?: FeatureRow) => openCard(traces, panels, row),

@@ -1,6 +1,6 @@
 import type { Host } from './host.ts';
 import { interventionsOf } from './steeringState.ts';
-import type { Store, ViewState } from './store.ts';
+import type { Remembered, Store, ViewState } from './store.ts';
 import { cardRequested, setSteering } from './updates.ts';
 import { featureKey } from './visible.ts';
 
@@ -16,10 +16,14 @@ export function keepHostInformed(store: Store, host: Host): void {
     // Choosing a node alone is not a change worth keeping: it must not make the file look edited.
     if (isSameTrace && isEdited(state, previous)) host.post({ type: 'viewChanged', view: state.view });
     if (state.steering.isWanted && !state.steering.isRunning) runEdits(state, store, host);
-    if (!isSameTrace || state.panels !== previous.panels || state.isTourDone !== previous.isTourDone) {
-      host.remember({ panels: state.panels, isTourDone: state.isTourDone, traceId: state.trace?.id ?? null });
-    }
+    const isLeftOtherwise = state.panels !== previous.panels || state.isTourDone !== previous.isTourDone;
+    if (!isSameTrace || isLeftOtherwise) host.remember(rememberedOf(state));
+    if (isLeftOtherwise) host.post({ type: 'remember', state: rememberedOf(state) });
   });
+}
+
+function rememberedOf({ panels, isTourDone, trace }: ViewState): Remembered {
+  return { panels, isTourDone, traceId: trace?.id ?? null };
 }
 
 function isEdited({ view }: ViewState, { view: previous }: ViewState): boolean {

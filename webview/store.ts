@@ -79,6 +79,8 @@ export type ViewState = {
   readonly steering: SteeringState;
   readonly tour: Tour;
   readonly isTourDone: boolean;
+  /** True when this page was shown before, or was told how another was left. */
+  readonly hasOwnMemory: boolean;
   /** Said once to screen readers. */
   readonly announcement: string;
 };
@@ -92,6 +94,15 @@ export const startPanels: Panels = {
   isLegendOpen: false,
   tab: 'node',
 };
+
+/** Panels as they were kept, by an older version perhaps: fields of another type are left as they are. */
+export function readPanels(kept: unknown, current: Panels): Panels {
+  if (typeof kept !== 'object' || kept === null) return current;
+  const known = Object.entries(kept).filter(
+    ([key, value]) => key in current && typeof value === typeof current[key as keyof Panels],
+  );
+  return { ...current, ...Object.fromEntries(known) };
+}
 
 /** The state of a page that was told nothing yet. */
 export function initialState(remembered: Remembered | null): ViewState {
@@ -114,10 +125,11 @@ export function initialState(remembered: Remembered | null): ViewState {
     dismissed: new Set(),
     area: { width: 0, height: 0 },
     camera: null,
-    panels: { ...startPanels, ...remembered?.panels },
+    panels: readPanels(remembered?.panels, startPanels),
     steering: noSteering,
     tour: null,
     isTourDone: remembered?.isTourDone ?? false,
+    hasOwnMemory: remembered !== null,
     announcement: '',
   };
 }

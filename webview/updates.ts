@@ -6,6 +6,7 @@ import { indexGraph } from './graphIndex.ts';
 import type { SteeringState } from './steeringState.ts';
 import { noSteering, withEdit } from './steeringState.ts';
 import type { Camera, Panels, Tour, Update, ViewState } from './store.ts';
+import { readPanels } from './store.ts';
 import { featureKey } from './visible.ts';
 
 /** What a message from the extension changes. */
@@ -20,6 +21,8 @@ export function receive(message: ToPanel): Update {
         return { ...state, preview: { tokens: message.tokens, predictions: message.predictions } };
       case 'showGraph':
         return showTrace(state, message.trace);
+      case 'remembered':
+        return withRemembered(state, message.state);
       case 'select':
         return select(message.node === null ? null : (state.index?.indexOf.get(message.node) ?? null))(state);
       case 'featureCard':
@@ -47,6 +50,14 @@ export function receive(message: ToPanel): Update {
         return state;
     }
   };
+}
+
+/** How another panel was left; a page that has its own memory, or is in use already, keeps that. */
+function withRemembered(state: ViewState, remembered: unknown): ViewState {
+  if (typeof remembered !== 'object' || remembered === null || state.hasOwnMemory) return state;
+  const isTourDone = 'isTourDone' in remembered && remembered.isTourDone === true;
+  const kept = 'panels' in remembered ? remembered.panels : null;
+  return { ...state, isTourDone, panels: readPanels(kept, state.panels), hasOwnMemory: true };
 }
 
 function showTrace(state: ViewState, trace: NonNullable<ViewState['trace']>): ViewState {

@@ -25,6 +25,8 @@ export type ToPanel =
     }
   /** Tokens and predictions, before the graph is there. */
   | { readonly type: 'preview'; readonly tokens: readonly string[]; readonly predictions: readonly Prediction[] }
+  /** How the reader last left a panel, for a new one: sizes, open parts, whether the tour was seen. The panel's own words. */
+  | { readonly type: 'remembered'; readonly state: unknown }
   | { readonly type: 'showGraph'; readonly trace: PanelTrace }
   | { readonly type: 'select'; readonly node: string | null }
   | { readonly type: 'featureCard'; readonly layer: number; readonly feature: number; readonly card: FeatureCard }
@@ -53,6 +55,8 @@ export type FromPanel =
   /** The user pinned, grouped, named, dragged or changed the threshold: keep it with the trace. */
   | { readonly type: 'viewChanged'; readonly view: GraphView }
   | { readonly type: 'intervene'; readonly interventions: readonly Intervention[] }
+  /** To be given to the next panel; opaque to the extension. */
+  | { readonly type: 'remember'; readonly state: unknown }
   | { readonly type: 'cancel' }
   | { readonly type: 'failedAction' }
   | { readonly type: 'export'; readonly format: 'png' | 'svg' | 'html' | 'csv' | 'markdown'; readonly data: string }

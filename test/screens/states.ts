@@ -236,6 +236,7 @@ export const states: readonly State[] = [
     isDarkOnly: true,
     messages: [show(dallas)],
     remembered: { panels: {}, isTourDone: false },
+    act: (page) => page.getByText('Take the tour').click(),
     async check(page) {
       assert.match(await text(page, '.tour'), /What the model would say[\s\S]*1 of 5/);
     },

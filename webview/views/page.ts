@@ -144,6 +144,7 @@ export function createPage(intents: Intents, activity: Activity, host: Host, pal
         below.set(state.panels.subgraphHeight);
         splitter.set(state.panels.sideWidth);
         stage.hidden = !derived;
+        stage.classList.toggle('with-subgraph', state.panels.isSubgraphOpen);
       }
       for (const view of views) view.update(state, derived);
       if (derived && isNewAnnouncement(state.hovered, state.selected, state.announcement)) {

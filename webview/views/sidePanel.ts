@@ -36,6 +36,7 @@ export function createSidePanel(intents: Intents, views: Readonly<Record<SideTab
   return {
     element,
     update(state, derived) {
+      element.classList.toggle('idle', state.panels.tab === 'node' && state.selected === null);
       order.forEach((tab, position) => {
         const isChosen = state.panels.tab === tab;
         tabs[position].setAttribute('aria-selected', String(isChosen));

@@ -74,7 +74,9 @@ function predictions(state: ViewState, derived: Derived | null): (HTMLElement | 
   const all = derived?.story.predictions ?? state.preview?.predictions ?? [];
   const [best, ...others] = all;
   if (!best) return [];
+  // Below a thousandth a token says nothing about the prompt.
   const rows = others
+    .filter(({ probability }) => probability >= 0.001)
     .slice(0, 4)
     .map(({ text, probability }) =>
       make(
@@ -94,7 +96,9 @@ function predictions(state: ViewState, derived: Derived | null): (HTMLElement | 
       make('span', { class: 'answer-share', text: percent(best.probability) }),
     ),
     make('span', { class: 'bar answer-bar', style: { '--part': percentage(best.probability) } }),
-    make('ol', { class: 'predictions', attributes: { start: 2 } }, ...rows),
+    rows.length > 0
+      ? make('ol', { class: 'predictions', attributes: { start: 2 } }, ...rows)
+      : make('p', { class: 'muted small', text: others.length > 0 ? 'Every other token: under 0.1 %' : '' }),
   ];
 }
 
@@ -130,6 +134,7 @@ function groupRow(state: ViewState, entry: StoryGroup, most: number, intents: In
         class: 'group-name',
         title: `${name}: ${count}, ${percent(share)} of the answer passes through. ${reason}`,
         attributes: { type: 'button', 'aria-pressed': String(isMarked) },
+        style: { '--part': percentage(share / most) },
         on: {
           click: () => intents.apply(members.length === 1 ? select(members[0]) : mark(isMarked ? [] : members)),
           pointerenter: () => intents.apply(hover(members[0])),
@@ -139,9 +144,8 @@ function groupRow(state: ViewState, entry: StoryGroup, most: number, intents: In
       make('span', { class: 'swatch' }),
       make('span', { class: 'group-label', text: name }),
       members.length > 1 ? make('span', { class: 'count', text: `×${members.length}` }) : null,
+      make('span', { class: 'group-share', text: percent(share) }),
     ),
-    make('span', { class: 'bar', style: { '--part': percentage(share / most) } }),
-    make('span', { class: 'group-share', text: percent(share) }),
     type === 'proposed'
       ? make(
           'span',
@@ -149,7 +153,7 @@ function groupRow(state: ViewState, entry: StoryGroup, most: number, intents: In
           iconButton('check', `Keep the group “${name}”. ${reason}`, () => intents.apply(group(members, name))),
           iconButton('close', `Dismiss the proposed group “${name}”`, () => intents.apply(dismiss(id))),
         )
-      : make('span', { class: 'group-actions' }),
+      : null,
   );
 }
 
@@ -171,10 +175,9 @@ function explained({ trace }: ViewState, derived: Derived): (HTMLElement | null)
     make(
       'dl',
       { class: 'scores' },
-      ...[...scoreRows(derived), ...traceRows(trace)].flatMap(([name, value, title]) => [
-        make('dt', { text: name, title }),
-        make('dd', { text: value }),
-      ]),
+      ...[...scoreRows(derived), ...traceRows(trace)].map(([name, value, title]) =>
+        make('div', { title }, make('dt', { text: name }), make('dd', { text: value })),
+      ),
     ),
     warnings.length > 0
       ? make(

@@ -5,7 +5,7 @@ import { fill, make } from '../dom.ts';
 import { kindNames, shapeOf } from '../drawing/glyphs.ts';
 import { toggleKind } from '../filters.ts';
 import type { ViewState } from '../store.ts';
-import { select, setCamera, setFilters, setLinkType, setPanels, setSearch, setThreshold } from '../updates.ts';
+import { select, setFilters, setLinkType, setPanels, setSearch, setThreshold } from '../updates.ts';
 import { percent, plural, quoteToken } from '../words.ts';
 import { createExportMenu } from './exportMenu.ts';
 import { createFilterMenu } from './filterMenu.ts';
@@ -50,6 +50,7 @@ export function createToolbar(
       ),
     ),
   );
+  errors.element.classList.add('errors');
   errors.element.title = 'Show what the transcoders leave unexplained';
   const filters = createFilterMenu(intents);
   const exports = createExportMenu(intents);
@@ -70,7 +71,6 @@ export function createToolbar(
     filters.element,
     counts,
     make('span', { class: 'spacer' }),
-    iconButton('fit', 'Fit the whole prompt (0)', () => intents.apply(setCamera(null))),
     exports.element,
     subgraph,
     side,

@@ -15,8 +15,8 @@ export function createTooltip(graph: HTMLElement, placeOf: (node: number) => { x
     update(state, derived) {
       const { hovered, cards, isHoverFrozen } = state;
       if (!isNew(hovered, cards, derived?.nameOf, isHoverFrozen, state.camera)) return;
-      // Beside the pointer only: a hovered row of a list says all of this itself.
-      const isOnGraph = graph.matches(':hover, :focus-visible');
+      // Beside the pointer only: a hovered row of a list, or the selected node's card, says all of this itself.
+      const isOnGraph = graph.matches(':hover, :focus-visible') && hovered !== state.selected;
       const place = hovered === null || !isOnGraph ? null : placeOf(hovered);
       element.hidden = !derived || hovered === null || place === null;
       if (!derived || hovered === null || place === null) return;

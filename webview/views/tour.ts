@@ -38,16 +38,20 @@ const stops: readonly Stop[] = [
 export function createTour(intents: Intents): View {
   const element = make('div', { class: 'tour', attributes: { role: 'dialog', 'aria-label': 'Tour', hidden: true } });
   const ring = make('div', { class: 'tour-ring' });
-  const frame = make('div', {}, ring, element);
+  // The first graph that a reader ever sees comes with an offer, not with a walk.
+  const invitation = make(
+    'div',
+    { class: 'invitation', attributes: { hidden: true } },
+    make('span', { text: 'First time here?' }),
+    button('Take the tour', () => intents.apply(setTour({ step: 0 }))),
+    iconButton('close', 'No tour, thanks', () => intents.apply(setTour(null))),
+  );
+  const frame = make('div', {}, ring, element, invitation);
   const isNew = changeOf();
   return {
     element: frame,
     update(state, derived) {
-      // The first graph that a reader ever sees starts the tour.
-      if (derived && state.tour === null && !state.isTourDone && state.area.width > 0) {
-        intents.apply(setTour({ step: 0 }));
-        return;
-      }
+      invitation.hidden = !derived || state.tour !== null || state.isTourDone;
       if (!isNew(state.tour, state.area, derived === null)) return;
       const step = derived ? state.tour?.step : undefined;
       const stop = step === undefined ? undefined : stops[step];

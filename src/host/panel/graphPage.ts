@@ -14,6 +14,8 @@ import type { OpenTrace, Traces } from '../traces.ts';
 import { panelHtml, webviewOptions } from './html.ts';
 import { readMessage } from './readMessage.ts';
 
+const layoutKey = 'panelLayout';
+
 export type Progress = Extract<ToPanel, { type: 'progress' }>;
 export type Preview = Extract<ToPanel, { type: 'preview' }>;
 
@@ -34,6 +36,8 @@ export type PageServices = {
   readonly engine: EngineProcess;
   readonly traces: Traces;
   readonly log: Log;
+  /** Keeps how the reader last left a page, between windows. */
+  readonly memory: vscode.Memento;
 };
 
 /** One webview that shows a graph: in a panel of a trace or in the editor of a file. Speaks for it, both ways. */
@@ -131,6 +135,7 @@ export class GraphPage implements vscode.Disposable {
     switch (message.type) {
       case 'ready':
         this.#isReady = true;
+        this.#post({ type: 'remembered', state: this.#services.memory.get(layoutKey) ?? null });
         this.#say();
         break;
       case 'selectNode':
@@ -160,6 +165,9 @@ export class GraphPage implements vscode.Disposable {
       }
       case 'export':
         await saveExport(this.#trace(), message.format, message.data);
+        break;
+      case 'remember':
+        await this.#services.memory.update(layoutKey, message.state);
         break;
       case 'log':
         log[message.level](`panel: ${message.message}`);

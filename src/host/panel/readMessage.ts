@@ -6,6 +6,9 @@ const formats: readonly string[] = ['png', 'svg', 'html', 'csv', 'markdown'];
 const linkTypes: readonly string[] = ['input', 'output', 'either', 'both'];
 const kinds: readonly string[] = ['set', 'scale', 'add', 'ablate'];
 
+/** What a page keeps for the next one is a few numbers. */
+const mostRemembered = 4000;
+
 /** No page draws more nodes than this, so no view names more. */
 const mostIds = 200_000;
 
@@ -32,6 +35,8 @@ export function readMessage(raw: unknown): FromPanel | null {
         );
       case 'export':
         return typeof raw.format === 'string' && formats.includes(raw.format) && typeof raw.data === 'string';
+      case 'remember':
+        return JSON.stringify(raw.state ?? null).length <= mostRemembered;
       case 'log':
         return (raw.level === 'info' || raw.level === 'error') && typeof raw.message === 'string';
       default:
