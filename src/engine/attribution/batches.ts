@@ -17,8 +17,8 @@ export const stepSize = 512;
 const fewestRows = 8;
 
 /**
- * Cuts targets into batches of like position and layer: each costs rows × positions × layers, counted from its highest
- * target. Position tiles of several widths are tried and the cheapest plan taken.
+ * Cuts targets into batches of like position and layer. Position tiles of several widths are tried and the cheapest plan
+ * taken: narrow tiles waste few positions, wide ones make few batches.
  */
 export function planBatches(targets: readonly Place[], firstPos: number): Batch[] {
   // Only outputs of a prompt that is nothing but special tokens sit there: they are swept over every position.
@@ -28,7 +28,7 @@ export function planBatches(targets: readonly Place[], firstPos: number): Batch[
   let bestCost = Number.POSITIVE_INFINITY;
   for (let width = lastPos + 1 - from; width >= 1; width = width === 1 ? 0 : Math.ceil(width / 2)) {
     const plan = planWithTiles(targets, from, width);
-    const cost = plan.reduce((sum, batch) => sum + batchCost(batch), 0);
+    const cost = plan.reduce((sum, batch) => sum + batchCost(batch, targets), 0);
     if (cost < bestCost) {
       best = plan;
       bestCost = cost;
@@ -37,9 +37,11 @@ export function planBatches(targets: readonly Place[], firstPos: number): Batch[
   return best;
 }
 
-/** Products, plus what a step costs however small it is. */
-function batchCost({ targets, topLayer, positions }: Batch): number {
-  return (targets.length * (positions.to - positions.from) + 64) * (topLayer + 1);
+/** Products, plus what a step costs however small it is. Rows count from their own layer down: they join there. */
+function batchCost(batch: Batch, targets: readonly Place[]): number {
+  const nPos = batch.positions.to - batch.positions.from;
+  const rowLayers = batch.targets.reduce((sum, target) => sum + targets[target].layer + 1, 0);
+  return rowLayers * nPos + (batch.topLayer + 1) * 64;
 }
 
 function planWithTiles(targets: readonly Place[], from: number, width: number): Batch[] {

@@ -2,7 +2,7 @@ import type { ModelDimensions } from '../model/languageModel.ts';
 import { GraphBuilder } from '../runtime/onnxModel.ts';
 import { createSession, floatTensor, type Session } from '../runtime/session.ts';
 import { type Batch, planBatches, stepSize } from './batches.ts';
-import type { LocalModel } from './localModel.ts';
+import type { LocalModel, PositionRange } from './localModel.ts';
 import { type Sources, tokenBlock, tokenColumn, type WrittenBlock } from './sources.ts';
 import { carrySpecialTokens, type SpecialTokens } from './specialTokens.ts';
 
@@ -127,34 +127,59 @@ async function sweepBatch(
 ): Promise<Float32Array> {
   const { local, sources } = prepared;
   const { dModel, nLayers } = local.model.dimensions;
-  const { from, to } = batch.positions;
-  const nRows = batch.targets.length;
-  const size = (to - from) * nRows * dModel;
-  const effects = buffers.effects(nRows * sources.count);
-  let gradient = buffers.other(null, size).fill(0);
-  for (let layer = batch.topLayer; layer >= 0; layer--) {
-    inject(gradient, targets, batch, layer, dModel, reading);
-    if (layer < nLayers) gradient = await carry(prepared, layer, batch, gradient, buffers, effects);
-    const block = layer > 0 ? sources.written[layer - 1] : tokenBlock(sources, local.run.tokenVectors, from);
-    await addDots(prepared, gradient, batch, block, buffers, effects);
-    if (layer > 0) gradient = await throughSkip(prepared, layer - 1, batch, gradient, buffers);
+  const { positions, topLayer } = batch;
+  const effects = buffers.effects(batch.targets.length * sources.count);
+  let state: SweepState = { positions, nRows: 0, gradient: buffers.other(null, 0) };
+  for (let layer = topLayer; layer >= 0; layer--) {
+    state = withRowsOf(state, rowsFrom(batch, targets, layer), dModel, buffers);
+    inject(state, targets, batch, layer, dModel, reading);
+    if (layer < nLayers) state = await carry(prepared, layer, state, buffers, effects);
+    const block = layer > 0 ? sources.written[layer - 1] : tokenBlock(sources, local.run.tokenVectors, positions.from);
+    await addDots(prepared, state, block, buffers, effects);
+    if (layer > 0) state = await throughSkip(prepared, layer - 1, state, buffers);
   }
   return effects;
+}
+
+/** A batch on its way down: rows join when their layer is reached. */
+type SweepState = {
+  readonly positions: PositionRange;
+  readonly nRows: number;
+  /** [pos, nRows, dModel] */
+  readonly gradient: Float32Array;
+};
+
+/** How many of a batch's rows take part from this layer down, rounded up so that the gradient is laid out anew seldom. */
+function rowsFrom(batch: Batch, targets: readonly Target[], layer: number): number {
+  const joined = batch.targets.findLastIndex((target) => targets[target].layer >= layer) + 1;
+  const step = Math.ceil(batch.targets.length / 4);
+  return Math.min(batch.targets.length, Math.ceil(joined / step) * step);
+}
+
+/** The same gradient with room for more rows, which are 0. */
+function withRowsOf(state: SweepState, nRows: number, dModel: number, buffers: SweepBuffers): SweepState {
+  if (nRows === state.nRows) return state;
+  const nPos = state.positions.to - state.positions.from;
+  const gradient = buffers.other(state.gradient, nPos * nRows * dModel).fill(0);
+  for (let pos = 0; pos < nPos; pos++) {
+    const own = state.gradient.subarray(pos * state.nRows * dModel, (pos + 1) * state.nRows * dModel);
+    gradient.set(own, pos * nRows * dModel);
+  }
+  return { ...state, nRows, gradient };
 }
 
 /** One layer's attention, and what special tokens contribute by being looked at there. */
 async function carry(
   { local, sources, sessions, special, work }: PreparedSweep,
   layer: number,
-  { targets, positions }: Batch,
-  gradient: Float32Array,
+  state: SweepState,
   buffers: SweepBuffers,
   effects: Float32Array,
-): Promise<Float32Array> {
+): Promise<SweepState> {
+  const { positions, nRows, gradient } = state;
   const { dModel, nKeyValueHeads, nHeads, dHead } = local.model.dimensions;
   const nPos = positions.to - positions.from;
   const nQueries = (nHeads / nKeyValueHeads) * nPos;
-  const nRows = targets.length;
   const dims = [nPos, nRows, dModel];
   const { output, value } = local.carryWeights(layer);
   const next = buffers.other(gradient, gradient.length);
@@ -168,7 +193,7 @@ async function carry(
   const carried = floatTensor(next, dims);
   if (positions.from === 0) {
     await sessions.carry.run(feeds, { carried });
-    return next;
+    return { ...state, gradient: next };
   }
   const { count } = special;
   const pattern = local.carryPattern(layer, positions, { from: 0, to: count });
@@ -186,22 +211,22 @@ async function carry(
       effects[row * sources.count + tokenColumn(sources, token)] += contributions[row * count + token];
     }
   }
-  return next;
+  return { ...state, gradient: next };
 }
 
 /** Through a layer's skip matrix, where the set has one. */
 async function throughSkip(
   { local, sessions }: PreparedSweep,
   layer: number,
-  { targets, positions }: Batch,
-  gradient: Float32Array,
+  state: SweepState,
   buffers: SweepBuffers,
-): Promise<Float32Array> {
+): Promise<SweepState> {
   const skip = local.skipWeights(layer);
-  if (!skip) return gradient;
+  if (!skip) return state;
+  const { positions, nRows, gradient } = state;
   const { dModel } = local.model.dimensions;
   const nPos = positions.to - positions.from;
-  const dims = [nPos, targets.length, dModel];
+  const dims = [nPos, nRows, dModel];
   const next = buffers.other(gradient, gradient.length);
   await sessions.skip.run(
     {
@@ -211,22 +236,21 @@ async function throughSkip(
     },
     { carried: floatTensor(next, dims) },
   );
-  return next;
+  return { ...state, gradient: next };
 }
 
 /** Adds the readings of the batch's targets at this layer to the gradient there. */
 function inject(
-  gradient: Float32Array,
+  { positions, nRows, gradient }: SweepState,
   targets: readonly Target[],
   batch: Batch,
   layer: number,
   dModel: number,
   reading: (target: number) => Float32Array,
 ): void {
-  const nRows = batch.targets.length;
   batch.targets.forEach((target, row) => {
     if (targets[target].layer !== layer) return;
-    const start = ((targets[target].pos - batch.positions.from) * nRows + row) * dModel;
+    const start = ((targets[target].pos - positions.from) * nRows + row) * dModel;
     const direction = reading(target);
     for (let i = 0; i < dModel; i++) gradient[start + i] += direction[i];
   });
@@ -235,15 +259,13 @@ function inject(
 /** effects[row, column] += gradient[pos, row] · vectors[pos, column], for the block's positions up to the batch's last. */
 async function addDots(
   { local, sources, sessions, work }: PreparedSweep,
-  gradient: Float32Array,
-  { targets, positions }: Batch,
+  { positions, nRows, gradient }: SweepState,
   block: WrittenBlock,
   buffers: SweepBuffers,
   effects: Float32Array,
 ): Promise<void> {
   const { dModel } = local.model.dimensions;
   const { firstPos, width } = block;
-  const nRows = targets.length;
   const span = positions.to - firstPos;
   if (span <= 0) return;
   work.multiplications += span * nRows * width * dModel;

@@ -29,6 +29,7 @@ export class LocalModel {
   readonly set: TranscoderSet;
   readonly run: ForwardResult;
   readonly #kept = new Map<number, CarryWeights>();
+  readonly #skips = new Map<number, SkipWeights>();
   readonly #patterns = new Map<
     string,
     { readonly queries: PositionRange; readonly keys: PositionRange; readonly pattern: Float32Array }
@@ -104,6 +105,8 @@ export class LocalModel {
   skipWeights(layer: number): SkipWeights | null {
     const { skip } = this.set.layers[layer];
     if (!skip) return null;
+    const known = this.#skips.get(layer);
+    if (known) return known;
     const { dModel } = this.model.dimensions;
     const stored = wholeTensor(skip.tensor);
     const matrix = skip.isTransposed ? transposed(stored, dModel) : stored;
@@ -115,7 +118,9 @@ export class LocalModel {
     for (let pos = 0; pos < scale.length; pos++) {
       scale[pos] = (reading.scale ? reading.scale[pos] : 1) * (writing.scale ? writing.scale[pos] : 1);
     }
-    return { matrix, scale };
+    const weights = { matrix, scale };
+    if (this.#keepsWeights) this.#skips.set(layer, weights);
+    return weights;
   }
 
   /** The gradient at the residual stream after the last layer of a direction [dModel] read after the final norm. */
