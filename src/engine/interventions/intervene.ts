@@ -21,6 +21,8 @@ import { verifyClaims } from './verify.ts';
 /** Features whose change is told. */
 const mostChanged = 200;
 const mostNewTokens = 4096;
+/** Attention patterns of a remembered run: longer prompts are run again instead. */
+const mostRemembered = 256 * 2 ** 20;
 /** Activations that differ by less than this share of the larger are the same: float32 sums differ that much. */
 const sameActivation = 1e-4;
 
@@ -104,8 +106,10 @@ export class Intervener {
       signal,
       onProgress: (done, total) => onProgress?.({ phase: 'forward', done, total }),
     });
-    this.#last = { key, ids, firstPos, run, active, generated: new Map() };
-    return this.#last;
+    const original = { key, ids, firstPos, run, active, generated: new Map() };
+    const patternBytes = run.layers.reduce((sum, layer) => sum + layer.attnPattern.byteLength, 0);
+    this.#last = patternBytes <= mostRemembered ? original : null;
+    return original;
   }
 
   /** The request's interventions after those that its patches stand for. */
@@ -119,7 +123,7 @@ export class Intervener {
       const other = await this.#original(patch.prompt, context);
       patched.push(...patchInterventions(patch, original.active, other.active, original.ids.length, other.ids.length));
     }
-    this.#last = original;
+    if (request.patches?.length && this.#last) this.#last = original;
     return { ...request, interventions: [...patched, ...request.interventions] };
   }
 
