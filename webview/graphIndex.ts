@@ -1,9 +1,9 @@
 import type { CircuitGraph } from '../src/graph/circuitGraph.ts';
 import { withoutInputs } from '../src/graph/groups.ts';
-import { cumulativeShares, incomingEdges, influence } from '../src/graph/influence.ts';
+import { incomingEdges, influence } from '../src/graph/influence.ts';
 
 /** For each node, the edges on one side of it: `edges[start[node] … start[node + 1])`, strongest |weight| first. */
-export type Adjacency = { readonly start: Uint32Array; readonly edges: Uint32Array };
+type Adjacency = { readonly start: Uint32Array; readonly edges: Uint32Array };
 
 /** A graph with what the panel asks of it over and over: neighbours, shares and influence. Built once per graph. */
 export type GraphIndex = {
@@ -15,8 +15,6 @@ export type GraphIndex = {
   readonly share: Float32Array;
   /** [node] share of the explained outputs' paths that pass through the node: Σ over paths of products of shares. */
   readonly influence: Float32Array;
-  /** [node] cumulative share of influence held by the node and all with more: from the file, or computed here. */
-  readonly cumulative: Float32Array;
   /** [edge] |share| × influence of its target: how much of the outputs runs along the edge. */
   readonly flow: Float32Array;
   readonly nPositions: number;
@@ -52,7 +50,6 @@ export function indexGraph(graph: CircuitGraph): GraphIndex {
     outputs,
     share,
     influence: reach,
-    cumulative: shownShares(graph, reach),
     flow,
     nPositions,
     nLayers,
@@ -63,7 +60,7 @@ export function indexGraph(graph: CircuitGraph): GraphIndex {
  * Influence of every node on the outputs, outputs included; what reaches an absorbing node stops there.
  * @returns [node] arriving share of the outputs' paths
  */
-export function flowToOutputs(graph: CircuitGraph, absorbing: ReadonlySet<number>): Float32Array<ArrayBuffer> {
+function flowToOutputs(graph: CircuitGraph, absorbing: ReadonlySet<number>): Float32Array<ArrayBuffer> {
   const weights = outputWeights(graph);
   const edges = absorbing.size > 0 ? withoutInputs(graph.edges, absorbing) : graph.edges;
   const total = influence(incomingEdges(graph.nodes.length, edges), weights);
@@ -116,15 +113,4 @@ function inputShares(graph: CircuitGraph): Float32Array {
   const total = new Float64Array(graph.nodes.length);
   for (let edge = 0; edge < weight.length; edge++) total[target[edge]] += Math.abs(weight[edge]);
   return Float32Array.from(weight, (value, edge) => (total[target[edge]] > 0 ? value / total[target[edge]] : 0));
-}
-
-/** The file's cumulative shares where every inner node has one; otherwise computed from the edges that are here. */
-function shownShares(graph: CircuitGraph, reach: Float32Array): Float32Array {
-  const { nodes } = graph;
-  const isEnd = nodes.map(({ kind }) => kind === 'logit' || kind === 'token');
-  if (nodes.every((node, index) => isEnd[index] || node.influence !== null)) {
-    return Float32Array.from(nodes, (node) => (node.kind === 'logit' ? 0 : (node.influence ?? 0)));
-  }
-  const values = Float64Array.from(reach, (value, index) => (nodes[index].kind === 'logit' ? 0 : value));
-  return Float32Array.from(cumulativeShares(values));
 }

@@ -85,7 +85,7 @@ export type ViewState = {
   readonly announcement: string;
 };
 
-export const startPanels: Panels = {
+const startPanels: Panels = {
   sideWidth: 340,
   subgraphHeight: 270,
   isStoryOpen: true,

@@ -20,7 +20,7 @@ export type Palette = {
   readonly isHighContrast: boolean;
 };
 
-export const groupColorCount = 6;
+const groupColorCount = 6;
 
 /** Reads the colours that are in force; call again when the theme changes. */
 export function readPalette(body: HTMLElement): Palette {

@@ -78,7 +78,7 @@ export function gridLayout(index: GraphIndex, visible: Visible, available: { wid
 }
 
 /** Row 0 holds tokens, rows 1…nLayers the layers, the top row the outputs. */
-export function rowOf(kind: string, layer: number, nLayers: number): number {
+function rowOf(kind: string, layer: number, nLayers: number): number {
   if (kind === 'token') return 0;
   if (kind === 'logit') return nLayers + 1;
   return Math.min(Math.max(layer, 0), nLayers - 1) + 1;

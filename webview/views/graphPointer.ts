@@ -121,7 +121,7 @@ export function zoomed(scene: Scene, factor: number, point: { x: number; y: numb
 }
 
 /** Keeps some of the grid on screen. */
-export function clampCamera(camera: Camera, { grid, size }: Pick<Scene, 'grid' | 'size'>): Camera {
+function clampCamera(camera: Camera, { grid, size }: Pick<Scene, 'grid' | 'size'>): Camera {
   const width = (size.width - gutter) / camera.scaleX;
   const height = size.height / camera.scaleY;
   const x = Math.min(Math.max(camera.x, -width * 0.6), grid.width - width * 0.4);

@@ -8,7 +8,7 @@ import { createTextMeasure } from '../drawing/textMeasure.ts';
 import type { Host } from '../host.ts';
 import { createLayouter } from '../layout/elk.ts';
 import type { PlacedLabel } from '../layout/labels.ts';
-import { announce, setCamera, setPanels, stepBack } from '../updates.ts';
+import { setCamera, setPanels, stepBack } from '../updates.ts';
 import { describeNode } from '../words.ts';
 import { graphLabels } from './graphLabels.ts';
 import { zoomed } from './graphPointer.ts';
@@ -162,9 +162,4 @@ function isTyping(event: KeyboardEvent): boolean {
   if (!(target instanceof HTMLElement)) return false;
   if (target instanceof HTMLInputElement) return target.type !== 'range';
   return target instanceof HTMLTextAreaElement || target.isContentEditable || target.closest('.graph') !== null;
-}
-
-/** For parts of the page that announce what they did. */
-export function say(intents: Intents, text: string): void {
-  intents.apply(announce(text));
 }
