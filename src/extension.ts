@@ -33,6 +33,7 @@ import { traceAgain, tracePrompt } from './host/commands/trace.ts';
 import { pairForGraph } from './host/config.ts';
 import { TokenDecorations } from './host/editor/tokenDecorations.ts';
 import { EngineProcess } from './host/engineProcess.ts';
+import { HostedExamples } from './host/hostedExamples.ts';
 import { createLog } from './host/log.ts';
 import { ModelLibrary } from './host/modelLibrary.ts';
 import { CircuitEditor } from './host/panel/circuitEditor.ts';
@@ -59,14 +60,15 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
   const store = new TraceStore(path.join((context.storageUri ?? context.globalStorageUri).fsPath, 'traces'));
   const traces = new Traces(store, log);
   const jobs = new Jobs(log);
-  const pageServices = { extensionUri, engine, traces, log, memory: context.globalState };
+  const library = new ModelLibrary({ engine, log, secrets: context.secrets, memory: context.globalState });
+  const hostedExamples = new HostedExamples(library, path.join(context.globalStorageUri.fsPath, 'examples'));
+  const pageServices = { extensionUri, engine, traces, log, hostedExamples, memory: context.globalState };
   const loaded = traces.load();
   const panels = new GraphPanels(pageServices, context.workspaceState, loaded);
   const circuitEditor = new CircuitEditor(pageServices, (graph) => pairForGraph(extensionPath, graph, traces.records));
   const features = new FeaturesView(traces, context.workspaceState);
   const memory = context.workspaceState;
   const inspections = new InspectionTexts();
-  const library = new ModelLibrary({ engine, log, secrets: context.secrets, memory: context.globalState });
   const models = { library };
   const traceServices = { extensionPath, engine, traces, panels, jobs, log, memory };
 

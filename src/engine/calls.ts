@@ -65,8 +65,8 @@ export function createCalls({ version, log }: CallsOptions): Handlers<EngineCall
         },
         context,
       ),
-    featureCard: async ({ pair, layer, feature }, { signal }) => {
-      const card = features(pair).card(layer, feature);
+    featureCard: async ({ pair, layer, feature, hosted }, { signal }) => {
+      const card = features(pair).card(layer, feature, hosted);
       if (card.topLogits.length > 0 || card.bottomLogits.length > 0) return card;
       return loadedPair.use(pair, null, (loaded) => withComputedLogits(card, loaded, signal), { signal });
     },

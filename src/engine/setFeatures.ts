@@ -1,6 +1,8 @@
 import type { CircuitGraph } from '../graph/circuitGraph.ts';
 import type { FeatureCard } from '../protocol/engine.ts';
+import { parseJsonObject } from './model/readJson.ts';
 import { type ExampleIndex, readExampleIndex, readFeatureExamples } from './transcoders/examples.ts';
+import { parseFeatureExamples } from './transcoders/featureJson.ts';
 import { type FeatureLabel, readLabels } from './transcoders/labels.ts';
 
 type LabelsRead = {
@@ -24,10 +26,16 @@ export class SetFeatures {
     return this.#read().list;
   }
 
-  /** What the files say of a feature; without examples, and with no logits, where they say nothing. */
-  card(layer: number, feature: number): FeatureCard {
+  /**
+   * What the files say of a feature; without examples, and with no logits, where they say nothing.
+   * @param hosted JSON text of its examples from elsewhere, taken where the folder has none
+   * @throws UserError when the files or the text are damaged
+   */
+  card(layer: number, feature: number, hosted?: string): FeatureCard {
     this.#index ??= { index: readExampleIndex(this.folder) };
-    const examples = readFeatureExamples(this.folder, layer, feature, this.#index.index);
+    const examples =
+      readFeatureExamples(this.folder, layer, feature, this.#index.index) ??
+      (hosted === undefined ? null : parseFeatureExamples(parseJsonObject(hosted, 'the hosted examples')));
     const label = this.#label(layer, feature);
     return {
       layer,

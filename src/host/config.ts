@@ -73,11 +73,15 @@ export type HubSettings = {
   readonly isOffline: boolean;
   /** False: the user turned VS Code's proxy support off, and the environment's proxies are used as they are. */
   readonly hasEditorProxy: boolean;
+  /** Whether feature examples may be read from the hub as features are looked at. */
+  readonly hubExamples: 'ask' | 'always' | 'never';
 };
 
 export function readHubSettings(): HubSettings {
+  const settings = vscode.workspace.getConfiguration('promptCircuits');
   return {
-    isOffline: vscode.workspace.getConfiguration('promptCircuits').get('offline', false),
+    isOffline: settings.get('offline', false),
+    hubExamples: settings.get<HubSettings['hubExamples']>('hubExamples', 'ask'),
     hasEditorProxy: vscode.workspace.getConfiguration('http').get<string>('proxySupport', 'override') !== 'off',
   };
 }

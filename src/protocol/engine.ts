@@ -325,7 +325,13 @@ export type EngineCalls = {
   tokenize: { params: { readonly pair: ModelPair; readonly prompt: Prompt }; result: Tokenized; progress: never };
   trace: { params: TraceRequest; result: TraceResult; progress: Progress };
   featureCard: {
-    params: { readonly pair: ModelPair; readonly layer: number; readonly feature: number };
+    params: {
+      readonly pair: ModelPair;
+      readonly layer: number;
+      readonly feature: number;
+      /** JSON text of the feature's examples as the set's makers host it, for folders that have none. Untrusted. */
+      readonly hosted?: string;
+    };
     result: FeatureCard;
     progress: never;
   };

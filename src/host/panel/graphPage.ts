@@ -5,6 +5,7 @@ import type { Intervention } from '../../protocol/engine.ts';
 import { isAbort, UserError } from '../../protocol/errors.ts';
 import type { FromPanel, PanelTrace, ToPanel } from '../../protocol/panel.ts';
 import type { EngineProcess } from '../engineProcess.ts';
+import type { HostedExamples } from '../hostedExamples.ts';
 import type { Log } from '../log.ts';
 import { remedyFor } from '../remedies.ts';
 import { runIntervention } from '../runIntervention.ts';
@@ -36,6 +37,7 @@ export type PageServices = {
   readonly engine: EngineProcess;
   readonly traces: Traces;
   readonly log: Log;
+  readonly hostedExamples: HostedExamples;
   /** Keeps how the reader last left a page, between windows. */
   readonly memory: vscode.Memento;
 };
@@ -185,8 +187,14 @@ export class GraphPage implements vscode.Disposable {
     if (!pair?.transcoders)
       return fail('The model of this graph is not on this machine: the file has no feature card.');
     try {
-      const card = await this.#services.engine.call('featureCard', { pair, layer, feature });
+      const { engine, hostedExamples } = this.#services;
+      const card = await engine.call('featureCard', { pair, layer, feature });
       this.#post({ type: 'featureCard', layer, feature, card });
+      if (card.quantiles.length > 0) return;
+      const hosted = await hostedExamples.read(pair, layer, feature);
+      if (hosted === null) return;
+      const fuller = await engine.call('featureCard', { pair, layer, feature, hosted });
+      this.#post({ type: 'featureCard', layer, feature, card: fuller });
     } catch (error) {
       this.#services.log.warn(`feature card ${layer}/${feature}: ${error instanceof Error ? error.message : error}`);
       fail(error instanceof UserError ? `${error.message} ${error.remedy}` : 'The feature card could not be read.');

@@ -3,10 +3,9 @@ import fs from 'node:fs/promises';
 import path from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { UserError } from '../../protocol/errors.ts';
-import { downloadFile } from './download.ts';
 import { readBody } from './http.ts';
 import { failure, fileMetadata, findCommit, type Hub, oddAnswer, openFile } from './hub.ts';
-import { cachedCommit } from './hubCache.ts';
+import { cachedCommit, cachedFile } from './hubCache.ts';
 import { defaultRevision, formatReference, type HubReference, isSafePath } from './reference.ts';
 import { PassingFailure, withRetries } from './retry.ts';
 
@@ -87,20 +86,50 @@ export class FeatureExamples {
     return asked;
   }
 
+  /**
+   * The index is kept beside the records and not in the cache's snapshot, where it would promise files that are not
+   * there; one that Python or the user put there is used.
+   */
   async #readIndex(set: HubReference, signal: AbortSignal): Promise<{ commit: string; index: Index } | null> {
     const revision = set.revision ?? defaultRevision;
     const commit =
       (await cachedCommit(this.#cache, set.repo, revision)) ??
       (await findCommit(this.#hub, set.repo, revision, signal));
-    const wanted = { repo: set.repo, revision, commit, path: inSet(set, 'features/index.json.gz') };
-    let file: string;
+    const name = inSet(set, 'features/index.json.gz');
+    const kept = path.join(this.#folder, scanName(set), `index-${commit}.json.gz`);
+    const local = (await cachedFile(this.#cache, set.repo, commit, name)) ?? kept;
+    const bytes = await fs.readFile(local).catch(() => null);
+    if (bytes !== null) return { commit, index: parseIndex(bytes) };
+    const fetched = await this.#fetchIndex({ repo: set.repo, revision: commit, path: name }, signal);
+    if (fetched === null) return null;
+    const index = parseIndex(fetched);
+    await writeWhole(kept, fetched);
+    return { commit, index };
+  }
+
+  async #fetchIndex(
+    file: { readonly repo: string; readonly revision: string; readonly path: string },
+    signal: AbortSignal,
+  ): Promise<Buffer | null> {
     try {
-      file = await downloadFile(wanted, { hub: this.#hub, cache: this.#cache, signal, onBytes: () => {} });
+      return await withRetries(
+        async () => {
+          const { address, size } = await fileMetadata(this.#hub, file, signal);
+          const response = await openFile(this.#hub, address, {}, signal);
+          if (response.status !== 200) {
+            response.body.destroy();
+            throw failure(this.#hub, response, `${file.repo}/${file.path}`);
+          }
+          const bytes = await readBody(response, largestIndex);
+          if (size !== null && bytes.length !== size) throw new PassingFailure(`${file.path} was cut`, null);
+          return bytes;
+        },
+        { ...this.#hub, signal },
+      );
     } catch (error) {
       if (error instanceof UserError && error.code === 'hub.notFound') return null;
       throw error;
     }
-    return { commit, index: parseIndex(await fs.readFile(file)) };
   }
 
   async #readRange(
@@ -138,17 +167,24 @@ export class FeatureExamples {
   }
 
   async #keep(set: HubReference, layer: number, feature: number, record: Buffer): Promise<void> {
-    const file = this.#recordFile(set, layer, feature);
-    await fs.mkdir(path.dirname(file), { recursive: true });
-    const partial = `${file}.${process.pid}.writing`;
-    await fs.writeFile(partial, record);
-    await fs.rename(partial, file);
+    await writeWhole(this.#recordFile(set, layer, feature), record);
   }
 
   #recordFile(set: HubReference, layer: number, feature: number): string {
-    const scan = createHash('sha256').update(formatReference(set)).digest('hex').slice(0, 16);
-    return path.join(this.#folder, scan, String(layer), `${feature}.json.gz`);
+    return path.join(this.#folder, scanName(set), String(layer), `${feature}.json.gz`);
   }
+}
+
+/** A folder's name for a set, whatever its reference is made of. */
+function scanName(set: HubReference): string {
+  return createHash('sha256').update(formatReference(set)).digest('hex').slice(0, 16);
+}
+
+async function writeWhole(file: string, bytes: Buffer): Promise<void> {
+  await fs.mkdir(path.dirname(file), { recursive: true });
+  const partial = `${file}.${process.pid}.writing`;
+  await fs.writeFile(partial, bytes);
+  await fs.rename(partial, file);
 }
 
 function inSet(set: HubReference, file: string): string {

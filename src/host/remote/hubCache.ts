@@ -32,6 +32,13 @@ export function nameOfFolder(folder: string): string {
   return isSnapshot ? repo.slice('models--'.length).replace('--', '/') : (parts.at(-1) ?? folder);
 }
 
+/** Where in the cache an absolute folder lies; null when it lies elsewhere. */
+export function placeInCache(cache: string, folder: string): { repo: string; commit: string; folder: string } | null {
+  const [repo = '', snapshots, commit = '', ...below] = path.relative(cache, folder).split(path.sep);
+  if (!repo.startsWith('models--') || snapshots !== 'snapshots' || !isCommit(commit)) return null;
+  return { repo: repo.slice('models--'.length).replace('--', '/'), commit, folder: below.join('/') };
+}
+
 /** Absolute folder of a repository in the cache. */
 export function repoFolder(cache: string, repo: string): string {
   return path.join(cache, `models--${repo.replaceAll('/', '--')}`);
