@@ -74,7 +74,7 @@ export function resolveReference(folder: string, reference: string): string {
         path.join(folder, hub[3]),
         path.join(folder, hub[1], hub[2], hub[3]),
         path.join(folder, hub[2], hub[3]),
-        ...inHubCache(folder, hub[1], hub[2], hub[3], hub[4] ?? 'main'),
+        ...inHubCache(folder, hub[1], hub[2], hub[3], hub[4] ?? null),
       ]
     : [path.join(folder, reference)];
   const named = hub ? hub.slice(1, 4) : [reference];
@@ -95,11 +95,16 @@ export function resolveReference(folder: string, reference: string): string {
 }
 
 /** Layout of the hub's cache: models--owner--repo/snapshots/commit/path, refs/main holding the commit. */
-function inHubCache(folder: string, owner: string, repo: string, file: string, revision: string): string[] {
+function inHubCache(folder: string, owner: string, repo: string, file: string, asked: string | null): string[] {
   const parts = path.resolve(folder).split(path.sep);
   const place = parts.findIndex((part, index) => part.startsWith('models--') && parts[index + 1] === 'snapshots');
+  const revision = asked ?? 'main';
   if (place < 0 || revision.includes('..')) return [];
-  const repository = path.join(parts.slice(0, place).join(path.sep) || path.sep, `models--${owner}--${repo}`);
+  const root = parts.slice(0, place).join(path.sep) || path.sep;
+  const repository = path.join(root, `models--${owner}--${repo}`);
+  // Without a revision a set means files of its own commit, which is on no branch when a commit was downloaded.
+  const own = parts[place] === path.basename(repository) && asked === null ? parts[place + 2] : null;
+  if (own) return [path.join(repository, 'snapshots', own, file)];
   const reference = path.join(repository, 'refs', revision);
   const stat = fs.statSync(reference, { throwIfNoEntry: false });
   const commit = stat?.isFile() && stat.size < 200 ? fs.readFileSync(reference, 'utf8').trim() : revision;
