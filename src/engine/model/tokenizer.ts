@@ -9,6 +9,9 @@ import { type BytesOf, bytesOfPieces, rangesInText, textOfBytes } from './tokenB
 /** `<bos><start_of_turn>user\n`: how every prompt of an instruction-tuned Gemma 3 begins. */
 const gemmaTurnStart = [2, 105, 2364, 107] as const;
 
+/** The largest published vocabularies take 35 MB. */
+const mostBytes = 256 * 2 ** 20;
+
 export type Tokenizer = {
   /** The tokens that are run, those put in front included, and what a person should know about them. */
   readonly tokenize: (prompt: Prompt) => Tokenized;
@@ -30,23 +33,25 @@ export type Tokenizer = {
  */
 export async function loadTokenizer(folder: string): Promise<Tokenizer> {
   const remedy = 'Download tokenizer.json and tokenizer_config.json of the model into its folder.';
-  if (!fs.existsSync(path.join(folder, 'tokenizer.json'))) {
-    throw new UserError('tokenizer.missing', `${folder} has no tokenizer.json.`, remedy);
-  }
-  const json = readJsonFile(path.join(folder, 'tokenizer.json'), { bytes: 256 * 2 ** 20, depth: 64 });
-  env.allowRemoteModels = false;
-  env.allowLocalModels = true;
-  let tokenizer: PreTrainedTokenizer;
-  try {
-    tokenizer = await AutoTokenizer.from_pretrained(path.resolve(folder), { local_files_only: true });
-  } catch (error) {
+  const file = fs.statSync(path.join(folder, 'tokenizer.json'), { throwIfNoEntry: false });
+  if (!file?.isFile()) throw new UserError('tokenizer.missing', `${folder} has no tokenizer.json.`, remedy);
+  if (file.size > mostBytes) {
     throw new UserError(
-      'tokenizer.refused',
-      `The tokenizer of ${folder} can't be read: ${(error as Error).message}`,
+      'tokenizer.tooLarge',
+      `tokenizer.json of ${folder} has ${file.size} bytes; at most ${mostBytes} are read.`,
       remedy,
     );
   }
-  return new FolderTokenizer(folder, tokenizer, bytesOfPieces(json));
+  env.allowRemoteModels = false;
+  env.allowLocalModels = true;
+  try {
+    const tokenizer = await AutoTokenizer.from_pretrained(path.resolve(folder), { local_files_only: true });
+    return new FolderTokenizer(folder, tokenizer, bytesOfPieces(tokenizer._tokenizerJSON));
+  } catch (error) {
+    if (error instanceof UserError) throw error;
+    const why = (error as Error).message.split('\n')[0].slice(0, 300);
+    throw new UserError('tokenizer.refused', `The tokenizer of ${folder} can't be read: ${why}`, remedy);
+  }
 }
 
 class FolderTokenizer implements Tokenizer {
