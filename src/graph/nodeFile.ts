@@ -5,6 +5,7 @@ import type { GraphNode, NodeKind } from './node.ts';
 export const kindOfType: ReadonlyMap<string, NodeKind> = new Map([
   ['cross layer transcoder', 'feature'],
   ['transcoder', 'feature'],
+  ['unexplored node', 'feature'],
   ['mlp reconstruction error', 'error'],
   ['embedding', 'token'],
   ['logit', 'logit'],
@@ -72,15 +73,24 @@ export function fileLabel(node: GraphNode): string {
   return `Output "${node.label}" (p=${(node.probability ?? 0).toFixed(3)})`;
 }
 
-/** A logit's token text and probability out of its `clerp`; the text as it is when it has another form. */
+/**
+ * A logit's token text and probability out of its `clerp`, as circuit-tracer (`Output "x" (p=0.1)`) and others (`Logit`,
+ * single quotes) write it; the text as it is when it has another form.
+ */
 export function logitLabel(clerp: string): { readonly label: string; readonly probability: number | null } {
-  const match = /^(?:Output|Logit) "([\s\S]*)" \(p=([^)]*)\)$/.exec(clerp);
-  const number = match ?? /\(p=([\d.eE+-]+)\)/.exec(clerp);
-  const probability = number ? Number(number[number.length - 1]) : Number.NaN;
+  const match = /^(?:Output|Logit|output:) (?:"([\s\S]*)"|'([\s\S]*)') \(p=([^)]*)\)$/.exec(clerp);
+  const number = match?.[3] ?? /\(p=([\d.eE+-]+)\)/.exec(clerp)?.[1];
+  const probability = number === undefined || number === '' ? Number.NaN : Number(number);
   return {
-    label: match ? match[1] : clerp,
+    label: match ? (match[1] ?? match[2]) : clerp,
     probability: probability >= 0 && probability <= 1 ? probability : null,
   };
+}
+
+/** What a `clerp` says of a node that is no logit: nothing, where the newer generator repeats the feature's number. */
+export function plainLabel(clerp: string, kind: NodeKind, number: unknown): string {
+  if (kind === 'token') return /^Emb: "([\s\S]*)"$/.exec(clerp)?.[1] ?? clerp;
+  return (kind === 'feature' || kind === 'attention') && clerp === `F${number}` ? '' : clerp;
 }
 
 /** The vocabulary id in a token's id `E_{id}_{pos}`, where a file keeps it and nowhere else; null when it has another form. */

@@ -1,9 +1,11 @@
 import { UserError } from '../protocol/errors.ts';
 import { inCanonicalOrder } from './canonicalOrder.ts';
 import type { CircuitGraph, Edges } from './circuitGraph.ts';
+import { foreignText } from './foreignFields.ts';
 import { cumulativeShares, incomingEdges, influence } from './influence.ts';
 import { isObject, type JsonObject, maxGraphBytes, otherFields, parseJson } from './json.ts';
 import type { GraphNode } from './node.ts';
+import { fileJsNodeId } from './nodeFile.ts';
 import { readLinks } from './readLinks.ts';
 import { objectIn, readMetadata } from './readMetadata.ts';
 import { type NodesRead, readNodes } from './readNodes.ts';
@@ -35,7 +37,7 @@ export function readGraph(text: string): GraphRead {
   const read = readNodes(value.nodes, { cantor, nLayers, promptTokens: metadata.promptTokens }, warnings);
   const links = readLinks(value.links, read, warnings);
   const { nodes, edges } = inCanonicalOrder(read.nodes, links.edges);
-  const view = readView(objectIn(value, 'qParams'), own, read.nodes, (id) => nodeNamed(read, id), warnings);
+  const view = readView(objectIn(value, 'qParams'), own, read.nodes, nodeFinder(read), warnings);
   const graph: CircuitGraph = {
     metadata: {
       ...metadata,
@@ -69,11 +71,23 @@ export function readGraphBytes(bytes: Uint8Array): GraphRead {
   return readGraph(new TextDecoder().decode(bytes));
 }
 
-function nodeNamed(read: NodesRead, fileId: string): GraphNode | undefined {
-  const first = read.byFileId.get(fileId);
-  if (first === undefined) return undefined;
-  const second = read.shared.get(fileId);
-  return read.nodes[second === undefined || read.nodes[first].kind === 'feature' ? first : second];
+/** Finds nodes by a file's ids; those of the original viewer's own graphs are `jsNodeId`s, looked up when they are met. */
+function nodeFinder(read: NodesRead): (id: string) => GraphNode | undefined {
+  let byJsId: Map<string, GraphNode> | null = null;
+  return (id) => {
+    const first = read.byFileId.get(id);
+    if (first === undefined) {
+      byJsId ??= new Map(read.nodes.map((node) => [jsNodeId(read, node), node] as const).reverse());
+      return byJsId.get(id);
+    }
+    const second = read.shared.get(id);
+    return read.nodes[second === undefined || read.nodes[first].kind === 'feature' ? first : second];
+  };
+}
+
+function jsNodeId(read: NodesRead, node: GraphNode): string {
+  const fields = Object.hasOwn(read.foreign, node.id) ? read.foreign[node.id] : null;
+  return foreignText(fields, 'jsNodeId') ?? fileJsNodeId(node);
 }
 
 /** The prompt's vocabulary ids where every position has a token node that tells its own. */

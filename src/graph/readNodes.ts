@@ -9,6 +9,7 @@ import {
   kindOfType,
   logitLabel,
   nodeFields,
+  plainLabel,
   vocabularyIdIn,
 } from './nodeFile.ts';
 import { errorId } from './nodeIds.ts';
@@ -77,6 +78,7 @@ export function readNodes(list: readonly unknown[], context: NodeContext, warnin
     const other = foreignOf(raw, node);
     if (other) foreign[node.id] = other;
   }
+  markTarget(raws, nodes);
   if (repeated > 0) warnings.push(`${repeated} nodes have the id of another node; links to that id go to the first.`);
   return { nodes, byFileId, shared, nLayers, foreign };
 }
@@ -86,13 +88,30 @@ function rawNode(value: unknown, nPositions: number): RawNode | null {
   const id = asText(value.node_id);
   const pos = asCount(value.ctx_idx);
   if (id === null || id === '' || pos === null || pos >= nPositions) return null;
-  const kind = kindOfType.get(asText(value.feature_type) ?? '') ?? 'unknown';
   const layer = value.layer === 'E' || value.layer === -1 ? -1 : asCount(value.layer);
+  const kind = kindOf(value, layer);
   if (kind === 'token') return { raw: value, id, kind, layer: -1, pos };
   if (layer === null || layer > maxLayers) return null;
   // Only tokens and kinds that we do not know have a place below layer 0.
   if (layer < 0 && kind !== 'unknown' && kind !== 'bias') return null;
   return { raw: value, id, kind, layer, pos };
+}
+
+/** Of files that do not say which output is explained, the most likely one is. */
+function markTarget(raws: readonly RawNode[], nodes: GraphNode[]): void {
+  if (raws.some(({ raw }) => raw.is_target_logit !== undefined)) return;
+  let target = -1;
+  for (const [index, node] of nodes.entries()) {
+    if (node.kind !== 'logit') continue;
+    if (target < 0 || (node.probability ?? 0) > (nodes[target].probability ?? 0)) target = index;
+  }
+  if (target >= 0) nodes[target] = { ...nodes[target], isTarget: true };
+}
+
+/** Early files call every node below layer 0 unexplored too; those are tokens. */
+function kindOf(value: JsonObject, layer: number | null): NodeKind {
+  const type = asText(value.feature_type) ?? '';
+  return type === 'unexplored node' && layer === -1 ? 'token' : (kindOfType.get(type) ?? 'unknown');
 }
 
 /**
@@ -170,11 +189,9 @@ function graphNode(
     isTarget: false,
   };
   if (kind === 'token') {
-    return {
-      ...node,
-      feature: asCount(raw.token_id) ?? vocabularyIdIn(fileId),
-      label: clerp === '' ? promptTokens[pos] : clerp,
-    };
+    const label = plainLabel(clerp, kind, raw.feature);
+    const own = asCount(raw.token_id) ?? vocabularyIdIn(fileId);
+    return { ...node, feature: own, label: label === '' ? promptTokens[pos] : label };
   }
   if (kind === 'logit') {
     const { label, probability } = logitLabel(clerp);
@@ -186,7 +203,8 @@ function graphNode(
       isTarget: raw.is_target_logit === true,
     };
   }
-  return { ...node, feature: hasFeatureNumber(kind) ? index : null, label: clerp };
+  const label = plainLabel(clerp, kind, raw.feature);
+  return { ...node, feature: hasFeatureNumber(kind) ? index : null, label };
 }
 
 function probabilityOf(value: unknown): number | null {
@@ -226,6 +244,9 @@ function foreignOf({ raw, kind }: RawNode, node: GraphNode): JsonObject | null {
   if (kind === 'unknown' && type !== null && type !== 'unknown') other.feature_type = type;
   if (hasOwnNumber(kind) && asNumber(raw.feature) !== null && raw.feature !== fileFeature(node))
     other.feature = raw.feature;
+  const clerp = asText(raw.clerp) ?? '';
+  // A token without a label of its own is shown as its text, and written with it.
+  if (kind !== 'logit' && clerp !== node.label && clerp !== '') other.clerp = clerp;
   const jsNodeId = asText(raw.jsNodeId);
   if (jsNodeId !== null && jsNodeId !== fileJsNodeId(node)) other.jsNodeId = jsNodeId;
   for (const field of ['run_idx', 'reverse_ctx_idx']) if (asNumber(raw[field]) ?? 0) other[field] = raw[field];

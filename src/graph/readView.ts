@@ -63,6 +63,12 @@ export function labelId(node: GraphNode): string | null {
   return `${node.layer}_${pairFeature(node.layer, node.feature)}_${node.pos}`;
 }
 
+/** The same of graphs older than schema 1, whose feature numbers are decimal. */
+function oldLabelId(node: GraphNode): string | null {
+  if (labelId(node) === null) return null;
+  return `${node.layer}_${node.layer * 100_000 + (node.feature ?? 0)}_${node.pos}`;
+}
+
 function labelsOf(
   qParams: JsonObject,
   own: JsonObject,
@@ -74,9 +80,11 @@ function labelsOf(
   const clerps = listOrJson(qParams.clerps, warnings);
   const byLabelId = new Map<string, GraphNode>();
   if (clerps.length > 0) {
-    for (const node of nodes) {
-      const id = labelId(node);
-      if (id !== null && !byLabelId.has(id)) byLabelId.set(id, node);
+    for (const idOf of [labelId, oldLabelId]) {
+      for (const node of nodes) {
+        const id = idOf(node);
+        if (id !== null && !byLabelId.has(id)) byLabelId.set(id, node);
+      }
     }
   }
   for (const pair of [...clerps, ...listOrJson(own.labels, warnings)]) {

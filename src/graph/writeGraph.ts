@@ -163,6 +163,8 @@ function nodeLine(node: GraphNode, nLayers: number, foreign: ForeignFields): str
     ...(isLogit ? { is_target_logit: node.isTarget } : {}),
     ...(node.kind === 'token' && node.feature !== vocabularyIdIn(node.id) ? { token_id: node.feature } : {}),
     ...other,
+    // A label that was added since wins over the number that the file had in its place.
+    ...(node.kind === 'feature' && node.label !== '' ? { clerp: node.label } : {}),
   });
 }
 
