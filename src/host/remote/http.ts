@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import type { Socket } from 'node:net';
+import { isIP, type Socket } from 'node:net';
 import tls from 'node:tls';
 // biome-ignore lint/style/useNodejsImportProtocol: VS Code gives its proxy and certificates to these very names only
 import http from 'http';
@@ -47,7 +47,9 @@ export function createHttpClient(rules: ProxyRules): HttpClient {
     // Errors are heard through `once` and the body; one that comes between or late must not end the process.
     request.on('error', () => {});
     request.end();
-    const [body] = (await once(request, 'response', { signal })) as [http.IncomingMessage];
+    const [body] = (await once(request, 'response', { signal }).catch((error) => {
+      throw asCertificateError(error, address) ?? error;
+    })) as [http.IncomingMessage];
     return { status: body.statusCode ?? 0, headers: body.headers, body };
   };
 }
@@ -56,7 +58,9 @@ async function open(address: URL, proxy: URL | null, options: https.RequestOptio
   if (address.protocol === 'https:') {
     if (proxy === null) return https.request(address, options);
     const socket = await tunnel(proxy, address, options.signal);
-    const createConnection = () => tls.connect({ socket, servername: address.hostname });
+    // An address in numbers has no name to ask for.
+    const servername = isIP(address.hostname) === 0 ? address.hostname : '';
+    const createConnection = () => tls.connect({ socket, host: address.hostname, servername });
     return https.request(address, { ...options, createConnection });
   }
   if (proxy === null) return http.request(address, options);
@@ -88,6 +92,17 @@ async function tunnel(proxy: URL, target: URL, signal: AbortSignal | undefined):
     response.statusCode === 407
       ? 'Put the user name and password into the proxy setting: http://user:password@host:port.'
       : 'Check the proxy settings, or add the host to NO_PROXY.',
+  );
+}
+
+/** Certificates that are not trusted are for a person to settle; they do not pass by waiting. */
+function asCertificateError(error: Error, address: URL): UserError | null {
+  const code = (error as NodeJS.ErrnoException).code ?? '';
+  if (!/CERT|SIGNATURE|^ERR_TLS|^ERR_SSL|^EPROTO$/.test(code)) return null;
+  return new UserError(
+    'hub.certificate',
+    `The connection to ${address.host} is not trusted: ${error.message}.`,
+    "Check the clock and the proxy; a company's own certificate belongs into the system's store or NODE_EXTRA_CA_CERTS.",
   );
 }
 
