@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -23,18 +23,23 @@ const dallas = {
 
 type Run = { readonly code: number; readonly out: string; readonly junit: string };
 
-/** Runs the command on a file with these tests, with the sample pair as the file's own. */
-async function run(t: TestContext, tests: unknown, ...options: string[]): Promise<Run> {
+function folderFor(t: TestContext): string {
   const folder = mkdtempSync(path.join(tmpdir(), 'circuit-test-'));
   t.after(() => rmSync(folder, { recursive: true }));
+  return folder;
+}
+
+/** Runs the command on a file with these tests, with the sample model and, unless named, its set as the file's own. */
+async function run(t: TestContext, tests: unknown, set = path.join(pair, 'transcoders')): Promise<Run> {
+  const folder = folderFor(t);
   const file = path.join(folder, 'my.circuit-test.json');
-  const relative = (name: string) => path.relative(folder, path.join(pair, name));
-  const own = { version: 1, model: relative('model'), transcoders: relative('transcoders'), tests };
+  const relative = (place: string) => path.relative(folder, place);
+  const own = { version: 1, model: relative(path.join(pair, 'model')), transcoders: relative(set), tests };
   writeFileSync(file, JSON.stringify(own));
   const junit = path.join(folder, 'results', 'junit.xml');
   const lines: string[] = [];
   const terminal = { out: (text: string) => void lines.push(text), err: () => {}, isInteractive: false };
-  const code = await runCommandLine(['test', file, '--junit', junit, ...options], terminal);
+  const code = await runCommandLine(['test', file, '--junit', junit], terminal);
   return { code, out: lines.join(''), junit: existsSync(junit) ? readFileSync(junit, 'utf8') : '' };
 }
 
@@ -57,6 +62,32 @@ test('the same statements fail for another prompt, and the run ends with 1', asy
   assert.match(out, /1 of 2 tests passed/);
   assert.equal(code, 1);
   assert.match(junit, /tests="2" failures="1" errors="0"/);
+});
+
+test('supernodes by label follow the labels that come with the set', async (t) => {
+  const set = path.join(folderFor(t), 'set');
+  cpSync(path.join(pair, 'transcoders'), set, { recursive: true });
+  const label = (text: string) => {
+    const labels = Array.from({ length: 1024 }, (_, feature) => ({
+      layer: 0,
+      feature,
+      label: text,
+      source: 'this test',
+    }));
+    writeFileSync(path.join(set, 'labels.json'), JSON.stringify({ version: 1, labels }));
+  };
+  const test = {
+    name: 'words carry the answer',
+    prompt,
+    supernodes: { words: [{ label: 'WORD' }] },
+    expect: [{ carries: 'words', to: ' Austin', atLeast: 0.2 }],
+  };
+  label('a word');
+  assert.equal((await run(t, [test], set)).code, 0);
+  label('a number');
+  const { code, out } = await run(t, [test], set);
+  assert.equal(code, 1);
+  assert.match(out, /✖ No feature in the graph belongs to "words"\./);
 });
 
 test('a test that cannot run says why and does not stop the others', async (t) => {
