@@ -3,6 +3,7 @@ import path from 'node:path';
 import { Attributor } from '../engine/attribution/attribute.ts';
 import { loadModel } from '../engine/model/loadModel.ts';
 import { readJsonFile } from '../engine/model/readJson.ts';
+import type { Provider } from '../engine/runtime/session.ts';
 import { loadTranscoders } from '../engine/transcoders/load.ts';
 import { scores } from '../graph/scores.ts';
 import { UserError } from '../protocol/errors.ts';
@@ -11,6 +12,12 @@ import { type Comparison, compareTensors, deviationText, type Tolerance } from '
 import { findCases, type GoldenCase, readCase } from './goldenCase.ts';
 import { runGoldenInterventions } from './goldenInterventions.ts';
 import { type NamedTensor, readTensors, type Tensors, writeTensors } from './tensorFile.ts';
+
+export type GoldenOptions = {
+  /** Writes `dump/<case>/result.safetensors` and `interventions.safetensors`, with the reference's names. */
+  readonly dump: string | null;
+  readonly provider: Provider;
+};
 
 /** For a float32 implementation, as the reference results' README states them. */
 const tolerances: Readonly<Record<string, Tolerance>> = {
@@ -26,15 +33,14 @@ const interventionTolerance: Tolerance = { absolute: 2e-4, relative: 0 };
 
 /**
  * Runs every reference case below a folder and says how far each is from its results.
- * @param dump  writes `dump/<case>/result.safetensors` and `interventions.safetensors`, with the reference's names
  * @param print takes one line per case
  * @returns the number of cases that failed
  */
-export async function runGoldens(root: string, dump: string | null, print: (line: string) => void): Promise<number> {
+export async function runGoldens(root: string, options: GoldenOptions, print: (line: string) => void): Promise<number> {
   let failed = 0;
   const folders = findCases(root);
   for (const folder of folders) {
-    const { passed, line } = await runFolder(folder, dump);
+    const { passed, line } = await runFolder(folder, options);
     if (!passed) failed++;
     print(`${passed ? 'ok  ' : 'FAIL'} ${line}`);
   }
@@ -43,10 +49,10 @@ export async function runGoldens(root: string, dump: string | null, print: (line
 }
 
 /** A case that can't be run fails; the others go on. */
-async function runFolder(folder: string, dump: string | null): Promise<{ passed: boolean; line: string }> {
+async function runFolder(folder: string, options: GoldenOptions): Promise<{ passed: boolean; line: string }> {
   try {
     const golden = readCase(folder);
-    const { passed, line } = await runCase(golden, dump);
+    const { passed, line } = await runCase(golden, options);
     return { passed, line: `${golden.name}: ${line}` };
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
@@ -54,8 +60,9 @@ async function runFolder(folder: string, dump: string | null): Promise<{ passed:
   }
 }
 
-export async function runCase(golden: GoldenCase, dump: string | null): Promise<{ passed: boolean; line: string }> {
-  const { result, interventions } = await computeCase(golden);
+export async function runCase(golden: GoldenCase, options: GoldenOptions): Promise<{ passed: boolean; line: string }> {
+  const { dump } = options;
+  const { result, interventions } = await computeCase(golden, options);
   if (dump) {
     writeTensors(path.join(dump, golden.name, 'result.safetensors'), result);
     if (interventions.size > 0) writeTensors(path.join(dump, golden.name, 'interventions.safetensors'), interventions);
@@ -66,10 +73,13 @@ export async function runCase(golden: GoldenCase, dump: string | null): Promise<
   return compareCase(golden, result, interventions);
 }
 
-async function computeCase(golden: GoldenCase): Promise<{ result: Tensors; interventions: Tensors }> {
-  using model = await loadModel(golden.model);
+async function computeCase(
+  golden: GoldenCase,
+  { provider }: GoldenOptions,
+): Promise<{ result: Tensors; interventions: Tensors }> {
+  using model = await loadModel(golden.model, { device: provider });
   using set = loadTranscoders(golden.transcoders, model.dimensions);
-  using attributor = new Attributor(model, set);
+  using attributor = new Attributor(model, set, provider);
   const { ids, firstPos } = golden.request;
   const attribution = await attributor.attribute(golden.request, { logits: 'all' });
   const result = attributionTensors(model, set, attribution, golden.thresholds);

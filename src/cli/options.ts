@@ -1,4 +1,7 @@
 import { type ParseArgsConfig, parseArgs } from 'node:util';
+import type { DeviceChoice } from '../protocol/engine.ts';
+
+const devices: readonly DeviceChoice[] = ['cpu', 'auto', 'cuda', 'webgpu', 'dml', 'coreml'];
 
 /** The command was called wrongly: what is wrong, and how it is called. */
 export class UsageError extends Error {
@@ -73,6 +76,13 @@ export class Options {
     const parts = given.split(',').map((part) => part.trim());
     if (parts.every((part) => /^\d+$/.test(part) && Number.isSafeInteger(Number(part)))) return parts.map(Number);
     throw this.wrong(`--${name} is ${JSON.stringify(given)}; it must be whole numbers separated by commas.`);
+  }
+
+  device(): DeviceChoice {
+    const given = this.text('device') ?? 'cpu';
+    const known = devices.find((device) => device === given);
+    if (known) return known;
+    throw this.wrong(`--device is ${JSON.stringify(given)}; it must be one of ${devices.join(', ')}.`);
   }
 
   wrong(message: string): UsageError {

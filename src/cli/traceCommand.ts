@@ -4,6 +4,7 @@ import { Attributor } from '../engine/attribution/attribute.ts';
 import { traceInFull } from '../engine/attribution/trace.ts';
 import { describeModel, loadModel } from '../engine/model/loadModel.ts';
 import { loadTokenizer } from '../engine/model/tokenizer.ts';
+import { chooseDevice } from '../engine/runtime/device.ts';
 import { loadTranscoders } from '../engine/transcoders/load.ts';
 import { defaultAttribution, type Prompt, type Targets, type TraceRequest } from '../protocol/engine.ts';
 import { attributionTensors } from './attributionTensors.ts';
@@ -42,6 +43,8 @@ const help = `Usage: prompt-circuits trace (--prompt TEXT | --tokens 1,2,3) [OPT
   --node-threshold P     share of influence the kept nodes carry (0.8)
   --edge-threshold P     share the kept edges carry (0.98)
 
+  --device NAME          where: cpu (default), auto, cuda, webgpu, dml, coreml
+
   --out FILE             write the graph (name it *.circuit.json)
   --raw FILE             write everything unpruned as safetensors
   --slug NAME            the graph's name (from --out, else "trace")
@@ -70,6 +73,7 @@ const optionKinds = {
   out: 'text',
   raw: 'text',
   slug: 'text',
+  device: 'text',
   quiet: 'flag',
 } as const;
 
@@ -86,16 +90,17 @@ export async function traceCommand(args: readonly string[], terminal: Terminal):
   process.once('SIGINT', cancel);
   try {
     const begun = performance.now();
-    using model = await loadModel(request.pair.model, { signal: controller.signal });
+    const { provider } = await chooseDevice(request.device);
+    using model = await loadModel(request.pair.model, { device: provider, signal: controller.signal });
     const tokenizer = await loadTokenizer(request.pair.model);
     using set = loadTranscoders(request.pair.transcoders!, model.dimensions);
-    using attributor = new Attributor(model, set);
+    using attributor = new Attributor(model, set, provider);
     const loaded = performance.now() - begun;
     const parts = {
       attributor,
       tokenizer,
       modelName: describeModel(request.pair.model).name,
-      device: 'cpu',
+      device: provider,
       version: version(),
     };
     let shown = '';
@@ -148,7 +153,7 @@ function readRequest(options: Options): TraceRequest {
       adaptiveShare: options.share('adaptive-share', defaultAttribution.adaptiveShare),
     },
     keep,
-    device: 'cpu',
+    device: options.device(),
     slug: options.text('slug') ?? slugOf(options.text('out')),
   };
 }

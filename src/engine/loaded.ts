@@ -120,7 +120,7 @@ export class LoadedPair {
       const tokenizer = await this.tokenizer(pair.model);
       onProgress?.({ phase: 'load model', done: 2, total });
       const set = pair.transcoders === null ? null : loadTranscoders(pair.transcoders, model.dimensions);
-      const attributor = set === null ? null : new Attributor(model, set);
+      const attributor = set === null ? null : new Attributor(model, set, provider);
       const intervener =
         attributor === null
           ? null

@@ -90,6 +90,15 @@ test('supernodes by label follow the labels that come with the set', async (t) =
   assert.match(out, /✖ No feature in the graph belongs to "words"\./);
 });
 
+test('the circuit tests among the sample prompts hold on the built-in model', async () => {
+  const samples = path.join(import.meta.dirname, '..', '..', 'media', 'built-in-model', 'prompts');
+  const lines: string[] = [];
+  const terminal = { out: (text: string) => void lines.push(text), err: () => {}, isInteractive: false };
+  const code = await runCommandLine(['test', path.join(samples, 'two-steps.circuit-test.json')], terminal);
+  assert.equal(code, 0, lines.join(''));
+  assert.match(lines.join(''), /2 of 2 tests passed/);
+});
+
 test('a test that cannot run says why and does not stop the others', async (t) => {
   const { code, out, junit } = await run(t, [
     { ...dallas, prompt: [999_999] },

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { execFile } from 'node:child_process';
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
+import { promisify } from 'node:util';
 import { runCommandLine } from '../../src/cli/main.ts';
 import { readGraph } from '../../src/graph/readGraph.ts';
 import { floats, goldenCases, goldensFolder, goldenTensors, tensorsIn } from '../support/goldens.ts';
@@ -22,6 +24,22 @@ for (const name of goldenCases()) {
     assert.equal(code, 0);
   });
 }
+
+test('on WebGPU, here a software adapter, small cases agree with the reference too', async (context) => {
+  const folder = '/usr/lib/chromium';
+  const driver = path.join(folder, 'vk_swiftshader_icd.json');
+  if (!existsSync(driver)) {
+    context.diagnostic('Chromium, whose software Vulkan driver this needs, is not installed: not run');
+    return;
+  }
+  const main = path.join(import.meta.dirname, '..', '..', 'src', 'cli', 'main.ts');
+  const env = { ...process.env, LD_LIBRARY_PATH: folder, VK_ICD_FILENAMES: driver };
+  for (const name of ['llama-plt-bf16', 'llama-clt-two-tokens']) {
+    const args = [main, 'goldens', path.join(goldensFolder, name), '--device', 'webgpu'];
+    const { stdout } = await promisify(execFile)(process.execPath, args, { env });
+    assert.match(stdout, new RegExp(`^ok {3}${name}: `));
+  }
+});
 
 test('--dump writes every tensor of the reference under its own name', async () => {
   await inTemporaryFolder(async (folder) => {
@@ -137,6 +155,7 @@ test('a call that is not understood says why, shows the help and ends with code 
   await checkUsage(['trace', '--prompt', 'a', '--difference', 'b'], /--minus/);
   await checkUsage(['trace', '--prompt', 'a', '--targets', 'b', '--target-ids', '1'], /Choose one of/);
   await checkUsage(['goldens'], /Name a folder/);
+  await checkUsage(['goldens', 'x', '--device', 'abacus'], /--device is "abacus"/);
   assert.equal((await call()).code, 2);
 });
 

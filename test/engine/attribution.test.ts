@@ -232,7 +232,7 @@ async function openPrompt(name: string) {
     direction,
     /** Effects on every active feature, then on the output: [source column] each. */
     effects: async (): Promise<Float32Array[]> => {
-      using sessions = await createSweepSessions(model.dimensions);
+      using sessions = await createSweepSessions(model.dimensions, 'cpu');
       const prepared = await prepareSweep(local, sources, sessions);
       const targets = Array.from(active.layer, (layer, index) => ({ layer, pos: active.pos[index] }));
       targets.push({ layer: model.dimensions.nLayers, pos: run.nPos - 1 });

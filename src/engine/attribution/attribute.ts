@@ -1,6 +1,7 @@
 import type { WeightedGraph } from '../../graph/prune.ts';
 import type { Phase, Progress } from '../../protocol/engine.ts';
 import type { ForwardResult, LanguageModel } from '../model/languageModel.ts';
+import type { Provider } from '../runtime/session.ts';
 import { type ActiveFeatures, Encoder } from '../transcoders/encode.ts';
 import type { TranscoderSet } from '../transcoders/transcoder.ts';
 import { createSweepSessions, prepareSweep, type SweepSessions } from './directEffects.ts';
@@ -57,14 +58,17 @@ export class Attributor {
   readonly model: LanguageModel;
   readonly set: TranscoderSet;
   readonly encoder: Encoder;
+  readonly #provider: Provider;
   #sessions: SweepSessions | null = null;
   #meanUnembedding: Float64Array | null = null;
   #last: PreparedPrompt | null = null;
 
-  constructor(model: LanguageModel, set: TranscoderSet) {
+  /** @param provider where matrix products run */
+  constructor(model: LanguageModel, set: TranscoderSet, provider: Provider = 'cpu') {
     this.model = model;
     this.set = set;
-    this.encoder = new Encoder(set);
+    this.#provider = provider;
+    this.encoder = new Encoder(set, provider);
   }
 
   /** Runs the phases in order. AbortError when the signal fires, checked between layers and batches. */
@@ -131,7 +135,7 @@ export class Attributor {
     const active = await findActiveFeatures(model, set, encoder, run, request.firstPos, onLayer(0));
     const local = new LocalModel(model, set, run);
     const sources = await gatherSources(local, encoder, active, request.firstPos, onLayer(nLayers));
-    this.#sessions ??= await createSweepSessions(model.dimensions);
+    this.#sessions ??= await createSweepSessions(model.dimensions, this.#provider);
     const prepared = await prepareSweep(local, sources, this.#sessions);
     return { key: promptKey(request, options), prepared, store: new RowStore(sources) };
   }

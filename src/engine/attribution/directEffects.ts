@@ -1,6 +1,6 @@
 import type { ModelDimensions } from '../model/languageModel.ts';
 import { GraphBuilder } from '../runtime/onnxModel.ts';
-import { createSession, floatTensor, type Session } from '../runtime/session.ts';
+import { createSession, floatTensor, type Provider, type Session } from '../runtime/session.ts';
 import { type Batch, planBatches, stepSize } from './batches.ts';
 import type { LocalModel, PositionRange } from './localModel.ts';
 import { type Sources, tokenBlock, tokenColumn, type WrittenBlock } from './sources.ts';
@@ -26,15 +26,16 @@ export type SweepSessions = {
 /** Steps with fewer multiplications than this take less time than waking a second thread. */
 const fewestForThreads = 30e6;
 
-export async function createSweepSessions(dimensions: ModelDimensions): Promise<SweepSessions> {
+export async function createSweepSessions(dimensions: ModelDimensions, provider: Provider): Promise<SweepSessions> {
   const { dModel, nHeads, dHead } = dimensions;
   const threads = stepSize * dModel * nHeads * dHead < fewestForThreads ? 1 : 0;
+  const options = { provider, threads };
   const sessions = {
-    carry: await createSession(carryGraph(dimensions, false), { threads }),
-    carrySpecial: await createSession(carryGraph(dimensions, true), { threads }),
-    dots: await createSession(dotsGraph(dimensions), { threads }),
-    skip: await createSession(skipGraph(dimensions), { threads }),
-    product: await createSession(productGraph(), { threads }),
+    carry: await createSession(carryGraph(dimensions, false), options),
+    carrySpecial: await createSession(carryGraph(dimensions, true), options),
+    dots: await createSession(dotsGraph(dimensions), options),
+    skip: await createSession(skipGraph(dimensions), options),
+    product: await createSession(productGraph(), options),
   };
   const all = Object.values(sessions);
   return {

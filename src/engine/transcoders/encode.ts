@@ -1,3 +1,4 @@
+import type { Provider } from '../runtime/session.ts';
 import { activate } from './activation.ts';
 import { MatrixProduct } from './matrixProduct.ts';
 import type { TranscoderSet } from './transcoder.ts';
@@ -17,10 +18,11 @@ export type ActiveFeatures = {
 /** Runs the encoders of a set. Holds small sessions, no weights. */
 export class Encoder {
   readonly #set: TranscoderSet;
-  readonly #product = new MatrixProduct();
+  readonly #product: MatrixProduct;
 
-  constructor(set: TranscoderSet) {
+  constructor(set: TranscoderSet, provider: Provider = 'cpu') {
     this.#set = set;
+    this.#product = new MatrixProduct(provider);
   }
 
   /**

@@ -1,5 +1,13 @@
 import { GraphBuilder } from '../runtime/onnxModel.ts';
-import { createSession, floatsOf, floatTensor, halfTensor, type Session, type Tensor } from '../runtime/session.ts';
+import {
+  createSession,
+  floatsOf,
+  floatTensor,
+  halfTensor,
+  type Provider,
+  type Session,
+  type Tensor,
+} from '../runtime/session.ts';
 import type { FloatType } from './floatTensor.ts';
 import type { StoredMatrix } from './transcoder.ts';
 
@@ -12,7 +20,12 @@ const chunkBytes = 16 * 2 ** 20;
  */
 export class MatrixProduct {
   readonly #sessions = new Map<string, Promise<Session>>();
+  readonly #provider: Provider;
   #buffer = new ArrayBuffer(0);
+
+  constructor(provider: Provider) {
+    this.#provider = provider;
+  }
 
   /**
    * y[pos, out] = Σ_in x[pos, in] · matrix[out, in] + bias[out]
@@ -112,7 +125,7 @@ export class MatrixProduct {
     const key = `${type === 'F64' ? 'F32' : type} ${isTransposed}`;
     const known = this.#sessions.get(key);
     if (known) return known;
-    const made = createSession(productGraph(type, isTransposed));
+    const made = createSession(productGraph(type, isTransposed), { provider: this.#provider });
     this.#sessions.set(key, made);
     return made;
   }
