@@ -87,7 +87,7 @@ async function* runFile(
     const begun = performance.now();
     const outcome = { file, name: test.name };
     try {
-      const verdicts = await runCircuitTest(test, pair, engine);
+      const verdicts = await runCircuitTest(test, pair, 'cpu', engine);
       yield { ...outcome, milliseconds: performance.now() - begun, verdicts, problem: null };
     } catch (error) {
       if (isAbort(error) || !(error instanceof UserError)) throw error;

@@ -133,8 +133,8 @@ export class CircuitTests implements vscode.Disposable {
     }
     const begun = performance.now();
     try {
-      const pair = known.pair ?? readConfig(this.#extensionPath).pair;
-      const verdicts = await runCircuitTest(known.test, pair, {
+      const { pair, device } = readConfig(this.#extensionPath);
+      const verdicts = await runCircuitTest(known.test, known.pair ?? pair, device, {
         trace: (request) => this.#engine.call('trace', request, { signal }),
         intervene: (request) => this.#engine.call('intervene', request, { signal }),
       });

@@ -1,6 +1,7 @@
 import { type CircuitTest, judge, sitesToAblate, type Verdict } from '../graph/assertions.ts';
 import type { Site } from '../graph/node.ts';
 import {
+  type DeviceChoice,
   defaultAttribution,
   type InterveneRequest,
   type InterveneResult,
@@ -16,6 +17,8 @@ export type CircuitTestEngine = {
   readonly intervene: (request: InterveneRequest) => Promise<InterveneResult>;
 };
 
+type Run = Pick<TraceRequest, 'pair' | 'prompt' | 'device'>;
+
 /** How many predictions are asked for after an ablation: enough to find the probability of a token that was likely. */
 const topTokens = 50;
 
@@ -23,9 +26,11 @@ const topTokens = 50;
 export async function runCircuitTest(
   test: CircuitTest,
   pair: ModelPair,
+  device: DeviceChoice,
   engine: CircuitTestEngine,
 ): Promise<readonly Verdict[]> {
-  const trace = await engine.trace(traceRequest(test, pair));
+  const run = { pair, prompt: test.prompt, device };
+  const trace = await engine.trace(traceRequest(run));
   const ablations = new Map<string, readonly Prediction[]>();
   const verdicts: Verdict[] = [];
   for (const statement of test.statements) {
@@ -33,7 +38,7 @@ export async function runCircuitTest(
     let after: readonly Prediction[] | null = null;
     if (sites !== null && sites.length > 0) {
       const key = JSON.stringify(sites);
-      after = ablations.get(key) ?? (await ablate(test, pair, sites, engine));
+      after = ablations.get(key) ?? (await ablate(run, sites, engine));
       ablations.set(key, after);
     }
     verdicts.push(judge(statement, test, trace, after));
@@ -42,39 +47,30 @@ export async function runCircuitTest(
 }
 
 /** The most likely tokens without these features. The engine also tells of tokens that were likely before; they go. */
-async function ablate(
-  test: CircuitTest,
-  pair: ModelPair,
-  sites: readonly Site[],
-  engine: CircuitTestEngine,
-): Promise<readonly Prediction[]> {
-  return (await engine.intervene(ablation(test, pair, sites))).after.slice(0, topTokens);
+async function ablate(run: Run, sites: readonly Site[], engine: CircuitTestEngine): Promise<readonly Prediction[]> {
+  return (await engine.intervene(ablation(run, sites))).after.slice(0, topTokens);
 }
 
 /** A trace that keeps more than a panel shows, so that shares of paths are shares of nearly all. */
-function traceRequest(test: CircuitTest, pair: ModelPair): TraceRequest {
+function traceRequest(run: Run): TraceRequest {
   const keep = { nodeThreshold: 0.95, edgeThreshold: 0.99 };
   return {
-    pair,
-    prompt: test.prompt,
+    ...run,
     targets: { type: 'top' },
     settings: { ...defaultAttribution, ...keep },
     keep,
-    device: 'auto',
     slug: 'circuit-test',
   };
 }
 
-function ablation(test: CircuitTest, pair: ModelPair, sites: readonly Site[]): InterveneRequest {
+function ablation(run: Run, sites: readonly Site[]): InterveneRequest {
   return {
-    pair,
-    prompt: test.prompt,
+    ...run,
     interventions: sites.map((site) => ({ ...site, kind: 'ablate', value: 0 })),
     freezeAttention: false,
     constrainedLayers: null,
     topTokens,
     newTokens: 0,
     sampling: null,
-    device: 'auto',
   };
 }
