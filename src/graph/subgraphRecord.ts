@@ -1,5 +1,6 @@
+import { UserError } from '../protocol/errors.ts';
 import type { CircuitGraph, GraphView } from './circuitGraph.ts';
-import { isObject, type JsonObject } from './json.ts';
+import { isObject, type JsonObject, parseJson } from './json.ts';
 import type { GraphNode } from './node.ts';
 import { errorId } from './nodeIds.ts';
 import { labelId, readView } from './readView.ts';
@@ -33,6 +34,20 @@ export function toSubgraphRecord(graph: CircuitGraph, modelId: string, displayNa
   };
 }
 
+/**
+ * The fields of a record, or of a saved `qParams`, that is given as JSON text; `withSavedView` takes them.
+ * @throws UserError when the text holds neither pinned nodes nor supernodes
+ */
+export function readSubgraphRecord(text: string): JsonObject {
+  const { value } = parseJson(text, 'The subgraph');
+  if (isObject(value) && (value.pinnedIds !== undefined || value.supernodes !== undefined)) return value;
+  throw new UserError(
+    'subgraph.notARecord',
+    'This text is no saved subgraph: it has neither `pinnedIds` nor `supernodes`.',
+    'Copy the whole record, from { to }.',
+  );
+}
+
 /** The user's labels of features, by the ids that viewers give them. */
 export function labelPairs({ nodes, view }: CircuitGraph): (readonly [string, string])[] {
   return nodes.flatMap((node) => {
@@ -53,7 +68,7 @@ export function withSavedView(
 ): { readonly view: GraphView; readonly warnings: readonly string[] } {
   const warnings: string[] = [];
   const byId = new Map(graph.nodes.map((node) => [String(node.id), node]));
-  const { view } = readView(isObject(fields) ? fields : {}, {}, graph.nodes, (id) => nodeNamed(byId, id), warnings);
+  const { view } = readView(fields, {}, graph.nodes, (id) => nodeNamed(byId, id), warnings);
   return { view: { ...view, labels: { ...graph.view.labels, ...view.labels }, places: graph.view.places }, warnings };
 }
 

@@ -8,7 +8,7 @@ import { neuronpediaProblems, toCircuitTracer, toNeuronpedia } from '../../src/g
 import { code, markdownSummary } from '../../src/graph/markdown.ts';
 import { readGraph } from '../../src/graph/readGraph.ts';
 import { parseShareLink, shareLink } from '../../src/graph/shareLink.ts';
-import { toSubgraphRecord, withSavedView } from '../../src/graph/subgraphRecord.ts';
+import { readSubgraphRecord, toSubgraphRecord, withSavedView } from '../../src/graph/subgraphRecord.ts';
 import { UserError } from '../../src/protocol/errors.ts';
 import { anyGraph } from '../support/anyGraph.ts';
 import { dallasGraph, feature, smallGraph, token } from '../support/smallGraph.ts';
@@ -173,9 +173,10 @@ test("Neuronpedia's record of a subgraph goes there and back", () => {
   assert.deepEqual(record.supernodes, [['Texas, "the state"', '1_10_1', '1_11_1']]);
   // Layer 2, feature 20: (22 · 23) / 2 + 20.
   assert.deepEqual(record.clerps, [['2_273_2', 'say a capital']]);
-  const { view: restored } = withSavedView(dallasGraph(), { ...record });
+  const { view: restored } = withSavedView(dallasGraph(), readSubgraphRecord(JSON.stringify(record)));
   assert.deepEqual(
     [restored.pinned, restored.supernodes, restored.labels, restored.pruningThreshold],
     [view.pinned, view.supernodes, { '2_20_2': 'say a capital' }, 0.7],
   );
+  for (const text of ['{"slug": "x"}', '[]', '{']) assert.throws(() => readSubgraphRecord(text), UserError);
 });

@@ -5,7 +5,7 @@ import { edgesCsv, nodesCsv } from '../../graph/csv.ts';
 import { neuronpediaProblems, toCircuitTracer, toNeuronpedia } from '../../graph/exportGraph.ts';
 import { markdownSummary } from '../../graph/markdown.ts';
 import { parseShareLink, shareLink } from '../../graph/shareLink.ts';
-import { withSavedView } from '../../graph/subgraphRecord.ts';
+import { readSubgraphRecord, toSubgraphRecord, withSavedView } from '../../graph/subgraphRecord.ts';
 import { writeGraph } from '../../graph/writeGraph.ts';
 import type { GraphPanels } from '../panel/graphPanels.ts';
 import { type TraceRecord, traceName } from '../traceRecord.ts';
@@ -37,6 +37,13 @@ const targets: readonly Target[] = [
     description: 'to the clipboard: this view, for a graph that is there',
     ending: null,
     make: linkText,
+  },
+  {
+    label: 'Subgraph record',
+    description: 'to the clipboard: pins, supernodes and labels as Neuronpedia keeps them',
+    ending: null,
+    make: async (graph) =>
+      JSON.stringify(toSubgraphRecord(graph, graph.metadata.modelName, graph.metadata.slug), null, 2),
   },
   { label: 'Table of nodes', description: 'CSV', ending: 'nodes.csv', make: async (graph) => nodesCsv(graph) },
   { label: 'Table of edges', description: 'CSV', ending: 'edges.csv', make: async (graph) => edgesCsv(graph) },
@@ -91,24 +98,35 @@ export async function saveGraphAs(traces: Traces, record?: TraceRecord): Promise
 export async function openShareLink(traces: Traces, panels: GraphPanels): Promise<void> {
   const text = await vscode.window.showInputBox({
     title: 'Open Share Link',
-    prompt: 'Pinned nodes, supernodes and labels of the link replace those of the graph. Nothing is downloaded.',
+    prompt:
+      'Pinned nodes, supernodes and labels of the link, or of a subgraph record, replace those of the graph. Nothing is downloaded.',
     placeHolder: 'https://…/graph?slug=…&pinnedIds=…',
   });
   if (text === undefined) return;
-  const link = parseShareLink(text);
+  const { slug, saved } = savedViewIn(text);
   const id = traces.active?.record.id ?? (await pickTrace(traces, 'Open Share Link'))?.id;
   const trace = id === undefined ? null : (traces.opened(id) ?? (await traces.open(id)));
   if (trace === null) return;
-  const { view, warnings } = withSavedView(trace.graph, link.view);
+  const { view, warnings } = withSavedView(trace.graph, saved);
   traces.changeView(trace.record.id, view, 'tree');
   if (traces.active?.record.id !== trace.record.id) await panels.open(trace.record.id);
   const notes = [
-    ...(link.slug === trace.graph.metadata.slug
+    ...(slug === trace.graph.metadata.slug
       ? []
-      : [`The link is about “${link.slug}”, this graph is “${trace.graph.metadata.slug}”.`]),
+      : [`It is about “${slug}”; this graph is “${trace.graph.metadata.slug}”.`]),
     ...warnings,
   ];
   if (notes.length > 0) void vscode.window.showWarningMessage(notes.join(' '));
+}
+
+/** What a share link, or a subgraph record as text, says of a graph. */
+function savedViewIn(text: string): { readonly slug: string; readonly saved: Readonly<Record<string, unknown>> } {
+  if (text.trimStart().startsWith('{')) {
+    const saved = readSubgraphRecord(text);
+    return { slug: typeof saved.slug === 'string' ? saved.slug : '', saved };
+  }
+  const link = parseShareLink(text);
+  return { slug: link.slug, saved: link.view };
 }
 
 async function neuronpediaFile(graph: CircuitGraph): Promise<string | undefined> {
