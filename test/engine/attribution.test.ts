@@ -6,7 +6,7 @@ import { type AttributionRequest, Attributor } from '../../src/engine/attributio
 import { planBatches } from '../../src/engine/attribution/batches.ts';
 import { createSweepSessions, prepareSweep, sweep } from '../../src/engine/attribution/directEffects.ts';
 import { LocalModel } from '../../src/engine/attribution/localModel.ts';
-import { findActiveFeatures, gatherSources } from '../../src/engine/attribution/sources.ts';
+import { checkMemory, findActiveFeatures, gatherSources } from '../../src/engine/attribution/sources.ts';
 import { mostLikely, softmax } from '../../src/engine/attribution/targets.ts';
 import { loadModel } from '../../src/engine/model/loadModel.ts';
 import { Encoder } from '../../src/engine/transcoders/encode.ts';
@@ -124,6 +124,7 @@ test('adaptive mode leaves less influence unexpanded than it is allowed to, with
   const loose = await run(0.5);
   assert.ok(loose.unexpandedInfluence < 0.5 && loose.selected.length < strict.selected.length);
   assert.ok(strict.selected.length < strict.active.count);
+  assert.ok(strict.droppedEdgeWeight >= 0 && strict.droppedEdgeWeight < 1e-3);
 });
 
 test('attributing all features one way or the other gives the same graph', async () => {
@@ -158,6 +159,14 @@ test('a second trace of the same prompt, with other targets or limits, is what a
     });
     closeTo(again.unexpandedInfluence, first.unexpandedInfluence, 1e-6, 'unexpanded');
   }
+});
+
+test('sources that would not fit in memory are refused with both sizes before they are read', () => {
+  checkMemory(1e9, 2e9, 10);
+  assert.throws(() => checkMemory(11.6e9, 8e9, 5_000_000), {
+    name: 'UserError',
+    message: /5000000 features are active on this prompt; what they write takes 11\.6 GB, and 8\.0 GB are free/,
+  });
 });
 
 test('a trace can be cancelled in every phase, and the next one works', async () => {

@@ -48,6 +48,8 @@ export type Attribution = {
   readonly graph: WeightedGraph;
   /** Share of the outputs' influence that ends at active features that were not attributed. */
   readonly unexpandedInfluence: number;
+  /** Share of all edges' |weight| that was too little to store; 0 but in adaptive mode. */
+  readonly droppedEdgeWeight: number;
   /** Of the sweep's matrix products. */
   readonly multiplications: number;
   readonly phases: readonly { readonly phase: Phase; readonly milliseconds: number }[];
@@ -93,7 +95,7 @@ export class Attributor {
     await clock.step('influence', 0, 1);
     const { selected, unexpandedInfluence } = search.finish();
     const keepsRows = prompt.store.bytes <= mostKeptBytes;
-    const graph = search.buildGraph(selected, keepsRows);
+    const { graph, dropped } = search.buildGraph(selected, keepsRows);
     this.#last = keepsRows && sizeOf(sources) <= mostKeptBytes ? prompt : null;
     const { order, roundSizes } = search;
     const { active, reconstruction, errors } = sources;
@@ -110,6 +112,7 @@ export class Attributor {
       roundSizes,
       graph,
       unexpandedInfluence,
+      droppedEdgeWeight: dropped,
       multiplications: search.multiplications,
       phases: clock.finish(),
     };

@@ -1,3 +1,6 @@
+import os from 'node:os';
+import process from 'node:process';
+import { UserError } from '../../protocol/errors.ts';
 import type { ForwardResult, LanguageModel } from '../model/languageModel.ts';
 import { type ActiveFeatures, type Encoder, joinActive } from '../transcoders/encode.ts';
 import { decoderRows } from '../transcoders/featureRows.ts';
@@ -91,6 +94,7 @@ export async function gatherSources(
 ): Promise<Sources> {
   const { run, set } = local;
   const nLayers = set.layers.length;
+  checkMemory(bytesOfSources(active, set), availableBytes(), active.count);
   const columns: SourceColumns = {
     active,
     nLayers,
@@ -117,6 +121,30 @@ export async function gatherSources(
     errors.push(error);
   }
   return { ...columns, written, reconstruction, errors };
+}
+
+/** What the decoder rows of all active features take in memory, for every layer they write to. */
+function bytesOfSources(active: ActiveFeatures, set: TranscoderSet): number {
+  let rows = 0;
+  for (const layer of active.layer) rows += set.layers[layer].slots.length;
+  return rows * set.dModel * 4;
+}
+
+/** UserError when the sources would not fit, before anything is read. */
+export function checkMemory(needed: number, available: number, count: number): void {
+  if (needed <= available) return;
+  const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(1)} GB`;
+  throw new UserError(
+    'trace.tooLarge',
+    `${count} features are active on this prompt; what they write takes ${gigabytes(needed)}, and ${gigabytes(available)} are free.`,
+    'Trace a shorter prompt, choose a sparser or per-layer transcoder set, or close other programs.',
+  );
+}
+
+/** What may be used: newer versions of Node know what the system could free, older ones only what is free. */
+function availableBytes(): number {
+  const known: unknown = Reflect.get(process, 'availableMemory');
+  return typeof known === 'function' ? Number(known.call(process)) : os.freemem();
 }
 
 /** Activation · decoder row of every feature that writes to the layer; the first place of each position is left free. */

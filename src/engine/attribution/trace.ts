@@ -102,7 +102,7 @@ export async function traceInFull(
     })),
     phases: [phase('tokenize', tokenized), ...attribution.phases, phase('prune', performance.now() - pruning)],
     unexpandedInfluence: attribution.unexpandedInfluence,
-    droppedEdgeWeight: 0,
+    droppedEdgeWeight: attribution.droppedEdgeWeight,
     explainedVariance: explained,
     device: parts.device,
     warnings: [...warnings, ...(doubt ? [doubt] : [])],
