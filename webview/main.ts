@@ -1,4 +1,5 @@
 import { createActivity } from './activity.ts';
+import { keptSites, strongestClaims } from './claims.ts';
 import { registerControls } from './controls.ts';
 import { createDeriver } from './derive.ts';
 import { make } from './dom.ts';
@@ -7,7 +8,7 @@ import { exportGraph } from './exports/exportGraph.ts';
 import { connectHost } from './host.ts';
 import { keepHostInformed } from './hostSync.ts';
 import { createStore, initialState } from './store.ts';
-import { receive } from './updates.ts';
+import { cancelled, receive, verifying } from './updates.ts';
 import { createPage } from './views/page.ts';
 import type { Intents } from './views/view.ts';
 
@@ -28,7 +29,18 @@ function start(root: HTMLElement): void {
   const derive = createDeriver();
   const intents: Intents = {
     apply: (update) => store.apply(update),
-    cancel: () => host.post({ type: 'cancel' }),
+    cancel: () => {
+      host.post({ type: 'cancel' });
+      store.apply(cancelled);
+    },
+    verify: (wanted) => {
+      const derived = derive(store.state());
+      if (!derived) return;
+      const { index, visible, story, pinned } = derived;
+      const claims = wanted === 'strongest' ? strongestClaims(index, visible, story.groups) : [wanted];
+      host.post({ type: 'verify', claims, kept: wanted === 'strongest' ? keptSites(index, pinned) : null });
+      store.apply(verifying);
+    },
     failedAction: () => host.post({ type: 'failedAction' }),
     export: (format) => {
       const state = store.state();

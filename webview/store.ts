@@ -2,6 +2,8 @@ import type { GraphView } from '../src/graph/circuitGraph.ts';
 import { emptyView } from '../src/graph/circuitGraph.ts';
 import type { FeatureCard, Phase, Prediction } from '../src/protocol/engine.ts';
 import type { PanelTrace } from '../src/protocol/panel.ts';
+import type { Verification } from './claims.ts';
+import { nothingTested } from './claims.ts';
 import type { Filters } from './filters.ts';
 import { noFilters } from './filters.ts';
 import type { GraphIndex } from './graphIndex.ts';
@@ -77,6 +79,7 @@ export type ViewState = {
   readonly camera: Camera | null;
   readonly panels: Panels;
   readonly steering: SteeringState;
+  readonly verification: Verification;
   readonly tour: Tour;
   readonly isTourDone: boolean;
   /** True when this page was shown before, or was told how another was left. */
@@ -127,6 +130,7 @@ export function initialState(remembered: Remembered | null): ViewState {
     camera: null,
     panels: readPanels(remembered?.panels, startPanels),
     steering: noSteering,
+    verification: nothingTested,
     tour: null,
     isTourDone: remembered?.isTourDone ?? false,
     hasOwnMemory: remembered !== null,

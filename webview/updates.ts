@@ -1,5 +1,6 @@
 import type { GraphView, Supernode } from '../src/graph/circuitGraph.ts';
 import type { ToPanel } from '../src/protocol/panel.ts';
+import { nothingTested, withResult } from './claims.ts';
 import type { Derived } from './derive.ts';
 import type { Filters } from './filters.ts';
 import { indexGraph } from './graphIndex.ts';
@@ -41,10 +42,15 @@ export function receive(message: ToPanel): Update {
       }
       case 'intervened':
         return { ...state, steering: { ...state.steering, result: message.result, isRunning: false } };
+      case 'verified': {
+        const verification = withResult(state.verification, message.claims, message.result);
+        return { ...state, verification, status: { type: 'ready' } };
+      }
       case 'failed': {
         const { message: text, remedy, action } = message;
         const steering = { ...state.steering, isRunning: false };
-        return { ...state, steering, status: { type: 'failed', message: text, remedy, action } };
+        const verification = { ...state.verification, isRunning: false };
+        return { ...state, steering, verification, status: { type: 'failed', message: text, remedy, action } };
       }
       default:
         return state;
@@ -84,6 +90,7 @@ function showTrace(state: ViewState, trace: NonNullable<ViewState['trace']>): Vi
     camera: isOther ? null : state.camera,
     dismissed: isOther ? new Set() : state.dismissed,
     steering: isOther ? noSteering : state.steering,
+    verification: isOther ? nothingTested : state.verification,
     panels:
       isOther && (view.pinned.length > 0 || view.supernodes.length > 0)
         ? { ...state.panels, isSubgraphOpen: true }
@@ -266,6 +273,19 @@ export function addEdit(name: string, nodes: readonly number[]): Update {
     panels: { ...state.panels, tab: 'steer', isSideOpen: true },
   });
 }
+
+/** The reader stopped what was running for a graph that is on screen. */
+export const cancelled: Update = (state) =>
+  state.index === null
+    ? state
+    : {
+        ...state,
+        status: { type: 'ready' },
+        steering: { ...state.steering, isRunning: false, isWanted: false },
+        verification: { ...state.verification, isRunning: false },
+      };
+
+export const verifying: Update = (state) => ({ ...state, verification: { ...state.verification, isRunning: true } });
 
 /** Takes the news off the picture. */
 export const closeMessage: Update = (state) => ({ ...state, status: { type: 'ready' } });

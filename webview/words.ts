@@ -9,7 +9,12 @@ export type SetLabels = ReadonlyMap<string, { readonly label: string; readonly s
 /** A token's text with its white space made visible: “·Dallas”, “⏎”. */
 export function showToken(text: string): string {
   if (text === '') return '∅';
-  return text.replace(/ /g, '·').replace(/\r?\n/g, '⏎').replace(/\t/g, '⇥');
+  const visible = text.replace(/ /g, '·').replace(/\r?\n/g, '⏎').replace(/\t/g, '⇥');
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what would not be seen.
+  return visible.replace(/[\u0000-\u001f\u007f-\u009f\u200b-\u200f]/g, (letter) => {
+    const code = letter.codePointAt(0) ?? 0;
+    return code < 256 ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u${code.toString(16)}`;
+  });
 }
 
 /** A token's text inside a sentence: quoted, trimmed of the leading space that most tokens have. */

@@ -1,4 +1,4 @@
-import type { InterveneResult, Intervention } from '../protocol/engine.ts';
+import type { InterveneResult, Intervention, ModelPair } from '../protocol/engine.ts';
 import { UserError } from '../protocol/errors.ts';
 import type { EngineProcess } from './engineProcess.ts';
 import type { OpenTrace } from './traces.ts';
@@ -9,20 +9,13 @@ const comparedTokens = 10;
 /** Runs the trace's prompt with its features changed; a UserError when its model is not on this machine. */
 export function runIntervention(
   engine: EngineProcess,
-  { record }: OpenTrace,
+  trace: OpenTrace,
   interventions: readonly Intervention[],
   signal: AbortSignal,
 ): Promise<InterveneResult> {
-  if (record.pair === null) {
-    throw new UserError(
-      'model.unknown',
-      `The model ${record.modelName} of this graph is not known on this machine.`,
-      'Choose its folder and trace the prompt again.',
-    );
-  }
   const request = {
-    pair: record.pair,
-    prompt: record.prompt,
+    pair: modelOf(trace),
+    prompt: trace.record.prompt,
     interventions,
     freezeAttention: false,
     constrainedLayers: null,
@@ -32,4 +25,14 @@ export function runIntervention(
     device: 'auto' as const,
   };
   return engine.call('intervene', request, { signal });
+}
+
+/** The model and transcoders that the trace was made with; a UserError when they are not on this machine. */
+export function modelOf({ record }: OpenTrace): ModelPair {
+  if (record.pair !== null) return record.pair;
+  throw new UserError(
+    'model.unknown',
+    `The model ${record.modelName} of this graph is not known on this machine.`,
+    'Choose its folder and trace the prompt again.',
+  );
 }

@@ -1,5 +1,6 @@
 import type { CircuitGraph, GraphView } from '../graph/circuitGraph.ts';
-import type { FeatureCard, InterveneResult, Intervention, Phase, Prediction } from './engine.ts';
+import type { Site } from '../graph/node.ts';
+import type { Claim, FeatureCard, InterveneResult, Intervention, Phase, Prediction, VerifyResult } from './engine.ts';
 
 /** What the graph panel shows about one trace. */
 export type PanelTrace = {
@@ -44,6 +45,8 @@ export type ToPanel =
       }[];
     }
   | { readonly type: 'intervened'; readonly result: InterveneResult }
+  /** The claims as they were asked, with what was measured in the same order. */
+  | { readonly type: 'verified'; readonly claims: readonly Claim[]; readonly result: VerifyResult }
   | { readonly type: 'failed'; readonly message: string; readonly remedy: string; readonly action: string | null };
 
 export type FromPanel =
@@ -55,6 +58,8 @@ export type FromPanel =
   /** The user pinned, grouped, named, dragged or changed the threshold: keep it with the trace. */
   | { readonly type: 'viewChanged'; readonly view: GraphView }
   | { readonly type: 'intervene'; readonly interventions: readonly Intervention[] }
+  /** Test what the graph claims; `kept`: the features of the subgraph, to see what survives without all others. */
+  | { readonly type: 'verify'; readonly claims: readonly Claim[]; readonly kept: readonly Site[] | null }
   /** To be given to the next panel; opaque to the extension. */
   | { readonly type: 'remember'; readonly state: unknown }
   | { readonly type: 'cancel' }

@@ -7,6 +7,8 @@ import { tokenRanges } from '../../src/host/editor/tokenPlaces.ts';
 import { readMessage } from '../../src/host/panel/readMessage.ts';
 import { remedyFor } from '../../src/host/remedies.ts';
 
+const site = { layer: 1, pos: 3, feature: 2 };
+const claim = { sources: [site], target: { type: 'logit', id: 7 }, weight: -0.5 };
 const edit = { layer: 1, feature: 2, pos: 3, kind: 'set', value: 1 };
 
 test('every message of the page is let through', () => {
@@ -24,6 +26,9 @@ test('every message of the page is let through', () => {
     },
     { type: 'intervene', interventions: [edit, { ...edit, pos: { start: 1, stop: null }, kind: 'ablate', value: 0 }] },
     { type: 'export', format: 'svg', data: '<svg/>' },
+    { type: 'remember', state: { panels: { sideWidth: 300 }, isTourDone: true } },
+    { type: 'verify', claims: [claim, { ...claim, target: { type: 'feature', ...site } }], kept: [site] },
+    { type: 'verify', claims: [], kept: null },
     { type: 'log', level: 'error', message: 'x' },
   ];
   for (const message of messages) assert.equal(readMessage(message), message, JSON.stringify(message));
@@ -37,6 +42,11 @@ test('anything else is not', () => {
     {},
     { type: 'toString' },
     { type: 'selectNode' },
+    { type: 'remember', state: 'x'.repeat(5000) },
+    { type: 'verify', claims: [{ ...claim, sources: [] }], kept: null },
+    { type: 'verify', claims: [{ ...claim, weight: Number.NaN }], kept: null },
+    { type: 'verify', claims: [{ ...claim, target: { type: 'logit', id: -1 } }], kept: null },
+    { type: 'verify', claims: [claim], kept: [{ layer: 0 }] },
     { type: 'needCard', layer: -1, feature: 0 },
     { type: 'needCard', layer: 0.5, feature: 0 },
     { type: 'viewChanged', view: { ...emptyView, pinned: [1] } },

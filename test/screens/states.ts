@@ -182,6 +182,55 @@ export const states: readonly State[] = [
     },
   },
   {
+    name: 'tested claims',
+    messages: [show(dallas)],
+    remembered: { panels: { tab: 'steer' }, isTourDone: true },
+    async act(page) {
+      await page.getByText('Test the strongest claims').click();
+      await rest(page);
+      await page.evaluate(() => {
+        const asked = window.posted.find(({ type }) => type === 'verify') as
+          | { claims?: { weight: number }[] }
+          | undefined;
+        const claims = asked?.claims ?? [];
+        const measured = claims.map(({ weight }, order) => ({
+          predicted: -weight,
+          frozen: -weight,
+          free: order === 1 ? weight / 5 : -0.9 * weight,
+          verdict: order === 1 ? 'contradicted' : 'verified',
+        }));
+        const survival = { token: { id: 1, text: ' Austin', probability: 0.81 }, withKept: 0.5, withNone: 0.01 };
+        const summary = {
+          rule: 'a rule',
+          correlationFrozen: 1,
+          correlationFree: 0.78,
+          signAgreement: 0.96,
+          survival,
+          milliseconds: 9,
+        };
+        const message = { type: 'verified', claims, result: { ...summary, claims: measured } };
+        window.dispatchEvent(new MessageEvent('message', { data: message }));
+      });
+      await rest(page);
+    },
+    async check(page) {
+      const badges = await page.locator('.groups .verdict').allInnerTexts();
+      assert.deepEqual(badges.slice(0, 3), ['✓', '✗', '✓']);
+      assert.match(
+        await page.locator('.groups .verdict').nth(1).getAttribute('aria-label').then(String),
+        /^Contradicted: turned off, its target should move by −/,
+      );
+      assert.match(
+        await text(page, '.verify-summary'),
+        /Verified\s+2\d of 2\d\s+Right direction\s+96 %\s+All else frozen\s+1\.000\s+Nothing frozen\s+0\.780/,
+      );
+      assert.match(
+        await text(page, '.verify-summary'),
+        /With only the pinned features on, “Austin” keeps 50 % of its 81 %; with none on, 1\.0 %/,
+      );
+    },
+  },
+  {
     name: 'outline',
     messages: [show(dallas)],
     remembered: { panels: { tab: 'outline' }, isTourDone: true },

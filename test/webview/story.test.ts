@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { claimKey, edgeClaim, groupClaim, nothingTested, withResult } from '../../webview/claims.ts';
 import { createDeriver } from '../../webview/derive.ts';
 import { indexGraph } from '../../webview/graphIndex.ts';
 import { findNodes } from '../../webview/search.ts';
@@ -152,6 +153,45 @@ test('before and after are matched by token id', () => {
   ]);
 });
 
+test('an edge is a claim where its source is a feature, a group is one about the answer or its strongest target', () => {
+  const { source, target, weight } = index.graph.edges;
+  for (let edge = 0; edge < weight.length; edge++) {
+    const claim = edgeClaim(index, edge);
+    assert.equal(claim !== null, nodes[source[edge]].kind === 'feature');
+    if (claim) assert.equal(claim.weight, weight[edge]);
+  }
+  const texas = nodes.flatMap(({ label }, node) => (label === 'Texas' ? [node] : []));
+  const claim = groupClaim(index, texas)!;
+  const answer = nodes.findIndex(({ isTarget }) => isTarget);
+  let sum = 0;
+  weight.forEach((value, edge) => {
+    if (texas.includes(source[edge]) && target[edge] === answer) sum += value;
+  });
+  assert.deepEqual(claim.target, { type: 'logit', id: nodes[answer].feature });
+  assert.ok(Math.abs(claim.weight - sum) < 1e-6 && sum !== 0);
+  assert.equal(claim.sources.length, texas.length);
+});
+
+test('what was measured stays known, for the same sources in any order, and one claim is no summary', () => {
+  const texas = nodes.flatMap(({ label }, node) => (label === 'Texas' ? [node] : []));
+  const claim = groupClaim(index, texas)!;
+  const measured = { predicted: -1, frozen: -1, free: -0.9, verdict: 'verified' as const };
+  const result = {
+    claims: [measured],
+    rule: 'x',
+    correlationFrozen: null,
+    correlationFree: null,
+    signAgreement: 1,
+    survival: null,
+    milliseconds: 1,
+  };
+  const one = withResult(nothingTested, [claim], result);
+  assert.equal(one.summary, null);
+  assert.equal(one.verdicts.get(claimKey(groupClaim(index, texas.toReversed())!)), measured);
+  const many = withResult(one, [claim, claim, claim], { ...result, claims: [measured, measured, measured] });
+  assert.equal(many.summary?.claims.length, 3);
+});
+
 test('small shares never read as nothing, and white space is visible', () => {
   assert.equal(percent(0.8543), '85 %');
   assert.equal(percent(0.0312), '3.1 %');
@@ -160,4 +200,5 @@ test('small shares never read as nothing, and white space is visible', () => {
   assert.equal(signedPercent(-0.2), '−20 %');
   assert.equal(showToken(' Dallas\n'), '·Dallas⏎');
   assert.equal(showToken(''), '∅');
+  assert.equal(showToken('\u0001\u200b'), '\\x01\\u200b');
 });

@@ -1,3 +1,4 @@
+import { groupClaim } from '../claims.ts';
 import { iconButton } from '../controls.ts';
 import type { Derived } from '../derive.ts';
 import { make } from '../dom.ts';
@@ -6,6 +7,7 @@ import type { Box } from '../subgraph.ts';
 import { addEdit, hover, mark, placeBox, renameSupernode, select, togglePin, ungroup } from '../updates.ts';
 import { boxName, boxShape, boxShare, describeBox } from './boxWords.ts';
 import { glyphIcon } from './icons.ts';
+import { verdictBadge } from './verdict.ts';
 import type { Intents } from './view.ts';
 
 type BoxProperties = {
@@ -65,7 +67,12 @@ export function createBoxElement(properties: BoxProperties): HTMLElement {
       'span',
       { class: 'box-text' },
       name,
-      make('span', { class: 'muted box-share', text: `${count}${boxShare(derived, box)}` }),
+      make(
+        'span',
+        { class: 'muted box-share' },
+        `${count}${boxShare(derived, box)}`,
+        verdictBadge(state, groupClaim(derived.index, box.members)),
+      ),
     ),
     actions,
   );

@@ -1,16 +1,19 @@
+import { edgeClaim } from '../claims.ts';
 import type { Derived } from '../derive.ts';
 import { make } from '../dom.ts';
 import { shapeOf } from '../drawing/glyphs.ts';
 import { edgesOf } from '../graphIndex.ts';
+import type { ViewState } from '../store.ts';
 import { hover, select } from '../updates.ts';
 import { plainName, quoteToken, shortNumber, signedPercent } from '../words.ts';
 import { glyphIcon } from './icons.ts';
+import { verdictBadge } from './verdict.ts';
 import type { Intents } from './view.ts';
 
 const mostRows = 12;
 
 /** The strongest inputs and outputs of a node, each with its sign and share; a click goes there. */
-export function connectionLists(derived: Derived, node: number, intents: Intents): HTMLElement {
+export function connectionLists(state: ViewState, derived: Derived, node: number, intents: Intents): HTMLElement {
   const { index } = derived;
   const { source, target } = index.graph.edges;
   return make(
@@ -41,20 +44,28 @@ export function connectionLists(derived: Derived, node: number, intents: Intents
       make(
         'ol',
         { class: 'connection-list' },
-        ...Array.from(edges.subarray(0, mostRows), (edge) => row(derived, edge, otherEnd(edge), most, intents)),
+        ...Array.from(edges.subarray(0, mostRows), (edge) => row(state, derived, edge, otherEnd(edge), most, intents)),
       ),
       hidden > 0 ? make('p', { class: 'muted more', text: `and ${hidden.toLocaleString('en')} weaker` }) : null,
     );
   }
 }
 
-function row(derived: Derived, edge: number, other: number, most: number, intents: Intents): HTMLElement {
+function row(
+  state: ViewState,
+  derived: Derived,
+  edge: number,
+  other: number,
+  most: number,
+  intents: Intents,
+): HTMLElement {
   const share = derived.index.share[edge];
   const entry = {
     node: other,
     part: Math.abs(share) / most,
     shown: signedPercent(share),
     sign: share < 0 ? 'negative' : 'positive',
+    badge: verdictBadge(state, edgeClaim(derived.index, edge)),
     fact: `effect ${shortNumber(derived.index.graph.edges.weight[edge])}`,
   } as const;
   return connectionRow(derived, entry, intents);
@@ -67,12 +78,13 @@ type Entry = {
   readonly shown: string;
   readonly sign: 'positive' | 'negative' | 'none';
   readonly fact?: string;
+  readonly badge?: HTMLElement | null;
 };
 
 /** A node as a row that leads to it: glyph, name, token, figure. */
 export function connectionRow(
   derived: Derived,
-  { node, part, shown, sign, fact }: Entry,
+  { node, part, shown, sign, fact, badge = null }: Entry,
   intents: Intents,
 ): HTMLElement {
   const { index, visible, groupColor } = derived;
@@ -108,7 +120,7 @@ export function connectionRow(
       glyph,
       make('span', { class: 'connection-name', text: name }),
       make('span', { class: 'connection-token muted', text: token }),
-      make('span', { class: 'connection-share', text: shown }),
+      make('span', { class: 'connection-share' }, badge, shown),
     ),
   );
 }

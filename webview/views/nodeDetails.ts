@@ -1,4 +1,6 @@
-import { iconButton } from '../controls.ts';
+import type { Claim } from '../../src/protocol/engine.ts';
+import { claimKey, groupClaim } from '../claims.ts';
+import { button, iconButton } from '../controls.ts';
 import type { Derived } from '../derive.ts';
 import { fill, make } from '../dom.ts';
 import { shapeOf } from '../drawing/glyphs.ts';
@@ -9,6 +11,7 @@ import { givenLabel, percent, plainName, plural, quoteToken, shortNumber, showTo
 import { connectionLists, connectionRow } from './connections.ts';
 import { cardSections, histogram, percentileOf } from './featureCard.ts';
 import { glyphIcon } from './icons.ts';
+import { verdictText } from './verdict.ts';
 import type { Intents, View } from './view.ts';
 import { changeOf } from './view.ts';
 
@@ -24,7 +27,15 @@ export function createNodeDetails(intents: Intents): View {
       if (!derived) return fill(element);
       const { selected } = state;
       const card = cardOf(state, derived);
-      const causes = [selected, card, derived.visible, derived.nameOf, derived.pinned, derived.groupColor];
+      const causes = [
+        state.verification,
+        selected,
+        card,
+        derived.visible,
+        derived.nameOf,
+        derived.pinned,
+        derived.groupColor,
+      ];
       if (!isNew(derived.index, ...causes)) return;
       const isEditing = element.contains(document.activeElement) && document.activeElement instanceof HTMLInputElement;
       if (isEditing && element.dataset.node === String(selected)) return;
@@ -86,7 +97,8 @@ function details(state: ViewState, derived: Derived, node: number, intents: Inte
       : null,
     isFeature && card?.type === 'failed' ? make('p', { class: 'muted', text: card.message }) : null,
     ...(isFeature && card?.type === 'ready' ? cardSections(card.card, 'logits') : []),
-    connectionLists(derived, node, intents),
+    claimRow(state, derived, node, intents),
+    connectionLists(state, derived, node, intents),
     inThisPrompt(derived, node, intents),
     ...(isFeature && card?.type === 'ready' ? cardSections(card.card, 'examples') : []),
   ];
@@ -181,6 +193,40 @@ function figures(state: ViewState, derived: Derived, node: number): HTMLElement 
     ),
     known && activation !== null ? histogram(known, activation) : null,
   );
+}
+
+/** What the graph claims of the feature, whether that was tested, and the button that tests it. */
+function claimRow(state: ViewState, derived: Derived, node: number, intents: Intents): HTMLElement | null {
+  const { index } = derived;
+  const claim = index.graph.nodes[node].kind === 'feature' ? groupClaim(index, [node]) : null;
+  if (!claim || !(state.trace?.hasModel ?? false)) return null;
+  const measured = state.verification.verdicts.get(claimKey(claim));
+  const direction = claim.weight > 0 ? 'lower' : 'raise';
+  const claimed = `Turned off, it should ${direction} ${targetName(derived, claim)} by ${shortNumber(Math.abs(claim.weight))}.`;
+  const test = button(measured ? 'Test again' : 'Test', () => intents.verify(claim));
+  test.disabled = state.verification.isRunning;
+  return make(
+    'section',
+    { class: 'claim' },
+    make('h3', {
+      text: measured ? (measured.verdict === 'verified' ? '✓ Verified' : '✗ Contradicted') : 'Untested claim',
+    }),
+    make('p', { text: measured ? verdictText(measured) : claimed }),
+    test,
+  );
+}
+
+function targetName({ index, nameOf }: Derived, { target }: Claim): string {
+  const node = index.graph.nodes.findIndex((other) =>
+    target.type === 'logit'
+      ? other.kind === 'logit' && other.feature === target.id
+      : other.kind === 'feature' &&
+        other.layer === target.layer &&
+        other.pos === target.pos &&
+        other.feature === target.feature,
+  );
+  if (node < 0) return 'its target';
+  return target.type === 'logit' ? `the logit of ${nameOf(node)}` : `“${nameOf(node)}”`;
 }
 
 /** The prompt, coloured by how strongly this feature fires at each token; the other places lead to their nodes. */

@@ -7,6 +7,7 @@ import { changeEdit, noSteering, tokenChanges } from '../steeringState.ts';
 import type { ViewState } from '../store.ts';
 import { hover, select, setSteering } from '../updates.ts';
 import { percent, quoteToken, shortNumber, showToken } from '../words.ts';
+import { createVerifyPanel } from './verifyPanel.ts';
 import type { Intents, View } from './view.ts';
 import { changeOf } from './view.ts';
 
@@ -24,13 +25,15 @@ export function createSteering(intents: Intents): View {
   const actions = make('div', { class: 'steering-actions' }, run, clear, ring);
   const outcome = make('div', { class: 'outcome', attributes: { 'aria-live': 'polite' } });
   const hint = make('p', { class: 'hint muted' });
-  const element = make('div', { class: 'steering' }, hint, rows, actions, outcome);
+  const verify = createVerifyPanel(intents);
+  const element = make('div', { class: 'steering' }, hint, rows, actions, outcome, verify.element);
   const isNewList = changeOf();
   const isNewResult = changeOf();
   return {
     element,
     update(state, derived) {
       const { steering, trace } = state;
+      verify.update(state, derived);
       if (!derived) return;
       const keys = steering.edits.map(({ key, isOn }) => `${key} ${isOn}`).join(' ');
       // Rows stay while their slider moves, or the pointer would lose it.

@@ -1,3 +1,4 @@
+import { groupClaim } from '../claims.ts';
 import { iconButton } from '../controls.ts';
 import type { Derived } from '../derive.ts';
 import { fill, make } from '../dom.ts';
@@ -5,8 +6,9 @@ import { togglePosition } from '../filters.ts';
 import type { ViewState } from '../store.ts';
 import type { StoryGroup } from '../story.ts';
 import { clearPins, dismiss, group, hover, mark, select, setFilters, setPanels } from '../updates.ts';
-import { percent, plural, quoteToken, showToken } from '../words.ts';
+import { percent, plural, quoteToken, shortNumber, showToken } from '../words.ts';
 import { icon } from './icons.ts';
+import { verdictBadge } from './verdict.ts';
 import type { Intents, View } from './view.ts';
 import { changeOf } from './view.ts';
 
@@ -32,7 +34,18 @@ export function createStoryView(intents: Intents): View {
     update(state, derived) {
       const { preview, trace, filters, view, marked } = state;
       const { isStoryOpen } = state.panels;
-      if (!isNew(preview, trace, derived?.story, filters.positions, view.pinned.length > 0, marked, isStoryOpen))
+      if (
+        !isNew(
+          preview,
+          trace,
+          derived?.story,
+          filters.positions,
+          view.pinned.length > 0,
+          marked,
+          state.verification,
+          isStoryOpen,
+        )
+      )
         return;
       columns.hidden = !isStoryOpen;
       brief.hidden = isStoryOpen;
@@ -109,7 +122,7 @@ function groups(state: ViewState, derived: Derived, intents: Intents): (HTMLElem
   const most = Math.max(...shown.map(({ share }) => share), 1e-9);
   return [
     make('h2', { text: 'Because of', title: 'Share of the answer that passes through each group' }),
-    make('ul', { class: 'groups' }, ...shown.map((entry) => groupRow(state, entry, most, intents))),
+    make('ul', { class: 'groups' }, ...shown.map((entry) => groupRow(state, derived, entry, most, intents))),
     state.view.pinned.length > 0
       ? make('button', {
           class: 'link clear-pins',
@@ -121,7 +134,7 @@ function groups(state: ViewState, derived: Derived, intents: Intents): (HTMLElem
   ];
 }
 
-function groupRow(state: ViewState, entry: StoryGroup, most: number, intents: Intents): HTMLElement {
+function groupRow(state: ViewState, derived: Derived, entry: StoryGroup, most: number, intents: Intents): HTMLElement {
   const { id, name, members, share, type, color, reason } = entry;
   const isMarked = members.length === state.marked.length && members.every((node) => state.marked.includes(node));
   const count = plural(members.length, 'feature');
@@ -144,13 +157,13 @@ function groupRow(state: ViewState, entry: StoryGroup, most: number, intents: In
       make('span', { class: 'swatch' }),
       make('span', { class: 'group-label', text: name }),
       members.length > 1 ? make('span', { class: 'count', text: `×${members.length}` }) : null,
-      make('span', { class: 'group-share', text: percent(share) }),
+      make('span', { class: 'group-share' }, verdictBadge(state, groupClaim(derived.index, members)), percent(share)),
     ),
     type === 'proposed'
       ? make(
           'span',
           { class: 'group-actions' },
-          iconButton('check', `Keep the group “${name}”. ${reason}`, () => intents.apply(group(members, name))),
+          iconButton('plus', `Keep the group “${name}”. ${reason}`, () => intents.apply(group(members, name))),
           iconButton('close', `Dismiss the proposed group “${name}”`, () => intents.apply(dismiss(id))),
         )
       : null,
@@ -221,7 +234,7 @@ function traceRows(trace: ViewState['trace']): Row[] {
   }
   if (trace.milliseconds > 0) {
     const { milliseconds, device } = trace;
-    const time = milliseconds < 10_000 ? `${Math.round(milliseconds)} ms` : `${Math.round(milliseconds / 1000)} s`;
+    const time = milliseconds < 1000 ? `${Math.round(milliseconds)} ms` : `${shortNumber(milliseconds / 1000)} s`;
     rows.push(['Traced in', device === '' ? time : `${time} on ${device}`, 'From the prompt to the pruned graph']);
   }
   return rows;

@@ -80,7 +80,19 @@ export function createSubgraphView(
       const { subgraph, nameOf, groupColor } = derived;
       redraw = () => drawBoxes(state, derived, placed);
       const size = [field.clientWidth, field.clientHeight];
-      if (!isNew(subgraph, nameOf, groupColor, state.view.places, state.selected, state.marked, ...size)) return;
+      if (
+        !isNew(
+          subgraph,
+          nameOf,
+          groupColor,
+          state.view.places,
+          state.selected,
+          state.marked,
+          state.verification,
+          ...size,
+        )
+      )
+        return;
       groupMarked.disabled = state.marked.length < 2;
       scores.textContent = sum([subgraph, derived.index], () => scoreText(derived));
       if (subgraph.boxes.length === 0) {

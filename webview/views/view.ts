@@ -1,3 +1,4 @@
+import type { Claim } from '../../src/protocol/engine.ts';
 import type { Derived } from '../derive.ts';
 import type { ExportFormat } from '../exports/exportGraph.ts';
 import type { Update, ViewState } from '../store.ts';
@@ -14,6 +15,8 @@ export type Intents = {
   cancel(): void;
   failedAction(): void;
   export(format: ExportFormat): void;
+  /** Tests one claim against the model, or the strongest ones. */
+  verify(claims: Claim | 'strongest'): void;
 };
 
 /** Says whether any of the values differs from the last time; the first time it does. */

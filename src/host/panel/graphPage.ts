@@ -1,7 +1,8 @@
 import path from 'node:path';
 import * as vscode from 'vscode';
 import type { GraphView } from '../../graph/circuitGraph.ts';
-import type { Intervention } from '../../protocol/engine.ts';
+import type { Site } from '../../graph/node.ts';
+import type { Claim, Progress as EngineProgress, Intervention } from '../../protocol/engine.ts';
 import { isAbort, UserError } from '../../protocol/errors.ts';
 import type { FromPanel, PanelTrace, ToPanel } from '../../protocol/panel.ts';
 import type { EngineProcess } from '../engineProcess.ts';
@@ -9,6 +10,7 @@ import type { HostedExamples } from '../hostedExamples.ts';
 import type { Log } from '../log.ts';
 import { remedyFor } from '../remedies.ts';
 import { runIntervention } from '../runIntervention.ts';
+import { runVerification } from '../runVerification.ts';
 import { showError } from '../showError.ts';
 import { traceName } from '../traceRecord.ts';
 import type { OpenTrace, Traces } from '../traces.ts';
@@ -156,6 +158,9 @@ export class GraphPage implements vscode.Disposable {
       case 'intervene':
         await this.#intervene(message.interventions);
         break;
+      case 'verify':
+        await this.#verify(message.claims, message.kept);
+        break;
       case 'cancel':
         this.#steering?.abort();
         if (this.#content.type === 'busy') this.#content.cancel();
@@ -202,14 +207,32 @@ export class GraphPage implements vscode.Disposable {
   }
 
   async #intervene(interventions: readonly Intervention[]): Promise<void> {
+    const { engine } = this.#services;
+    await this.#runOnTrace(async (trace, signal) => {
+      const result = await runIntervention(engine, trace, interventions, signal);
+      this.#post({ type: 'intervened', result });
+    });
+  }
+
+  async #verify(claims: readonly Claim[], kept: readonly Site[] | null): Promise<void> {
+    const { engine } = this.#services;
+    await this.#runOnTrace(async (trace, signal) => {
+      const onProgress = (progress: EngineProgress): void =>
+        this.#post({ type: 'progress', title: 'Testing what the graph claims', ...progress });
+      const result = await runVerification(engine, trace, { claims, kept }, { signal, onProgress });
+      this.#post({ type: 'verified', claims, result });
+    });
+  }
+
+  /** Runs the trace's model for the page; a newer run ends the one before it. */
+  async #runOnTrace(run: (trace: OpenTrace, signal: AbortSignal) => Promise<void>): Promise<void> {
     const trace = this.#trace();
     if (trace === null) return;
     this.#steering?.abort();
     const controller = new AbortController();
     this.#steering = controller;
     try {
-      const result = await runIntervention(this.#services.engine, trace, interventions, controller.signal);
-      this.#post({ type: 'intervened', result });
+      await run(trace, controller.signal);
     } catch (error) {
       if (isAbort(error)) return;
       if (!(error instanceof UserError)) throw error;

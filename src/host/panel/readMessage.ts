@@ -1,5 +1,6 @@
 import type { GraphView } from '../../graph/circuitGraph.ts';
-import type { Intervention } from '../../protocol/engine.ts';
+import type { Site } from '../../graph/node.ts';
+import type { Claim, Intervention } from '../../protocol/engine.ts';
 import type { FromPanel } from '../../protocol/panel.ts';
 
 const formats: readonly string[] = ['png', 'svg', 'html', 'csv', 'markdown'];
@@ -8,6 +9,9 @@ const kinds: readonly string[] = ['set', 'scale', 'add', 'ablate'];
 
 /** What a page keeps for the next one is a few numbers. */
 const mostRemembered = 4000;
+
+/** Each claim is two runs of the model. */
+const mostClaims = 2000;
 
 /** No page draws more nodes than this, so no view names more. */
 const mostIds = 200_000;
@@ -32,6 +36,13 @@ export function readMessage(raw: unknown): FromPanel | null {
       case 'intervene':
         return (
           Array.isArray(raw.interventions) && raw.interventions.length <= 10_000 && raw.interventions.every(isEdit)
+        );
+      case 'verify':
+        return (
+          Array.isArray(raw.claims) &&
+          raw.claims.length <= mostClaims &&
+          raw.claims.every(isClaim) &&
+          (raw.kept === null || (Array.isArray(raw.kept) && raw.kept.length <= mostIds && raw.kept.every(isSite)))
         );
       case 'export':
         return typeof raw.format === 'string' && formats.includes(raw.format) && typeof raw.data === 'string';
@@ -75,6 +86,18 @@ function isView(value: unknown): value is GraphView {
     isObject(places) &&
     Object.values(places).every((place) => Array.isArray(place) && place.length === 2 && place.every(Number.isFinite))
   );
+}
+
+function isSite(value: unknown): value is Site {
+  return isObject(value) && isIndex(value.layer) && isIndex(value.pos) && isIndex(value.feature);
+}
+
+function isClaim(value: unknown): value is Claim {
+  if (!isObject(value) || !isObject(value.target)) return false;
+  const { sources, target, weight } = value;
+  const isTarget = (target.type === 'feature' && isSite(target)) || (target.type === 'logit' && isIndex(target.id));
+  const areSources = Array.isArray(sources) && sources.length > 0 && sources.length <= mostIds && sources.every(isSite);
+  return areSources && isTarget && Number.isFinite(weight);
 }
 
 function isEdit(value: unknown): value is Intervention {
