@@ -4,7 +4,7 @@ import path from 'node:path';
 import { test } from 'node:test';
 import type { CircuitGraph } from '../../src/graph/circuitGraph.ts';
 import { readGraph } from '../../src/graph/readGraph.ts';
-import { groupFeatures, nodeLabel, ownShares, visibleToken } from '../../src/host/featureTree.ts';
+import { groupFeatures, influenceById, influenceOfGroup, nodeLabel, visibleToken } from '../../src/host/featureTree.ts';
 import { inspectionText } from '../../src/host/inspectionText.ts';
 import { mergeGraphs } from '../../src/host/mergeGraphs.ts';
 
@@ -16,15 +16,16 @@ const graph = golden('gemma2-plt-jumprelu');
 const features = graph.nodes.filter((node) => node.kind === 'feature');
 
 test('every grouping lists each feature once, most influential first in its group', () => {
+  const influence = influenceById(graph);
   for (const grouping of ['layer', 'token', 'supernode'] as const) {
     const groups = groupFeatures(graph, grouping);
     const listed = groups.flatMap((group) => group.nodes.map((node) => node.id));
     assert.deepEqual(listed.toSorted(), features.map((node) => node.id).toSorted(), grouping);
     for (const { nodes } of groups) {
-      const shares = nodes.map((node) => node.influence ?? 2);
+      const shares = nodes.map((node) => influence.get(node.id) ?? 0);
       assert.deepEqual(
         shares,
-        shares.toSorted((a, b) => a - b),
+        shares.toSorted((a, b) => b - a),
       );
     }
   }
@@ -53,12 +54,21 @@ test('supernodes come first, then what is pinned alone, then the rest', () => {
   );
 });
 
-test('own shares are what the running shares gain, and none is negative', () => {
-  const shares = ownShares(graph.nodes);
-  const running = graph.nodes.filter((node) => node.kind !== 'logit').map((node) => node.influence ?? 0);
-  const sum = [...shares.values()].reduce((total, share) => total + share, 0);
-  assert.ok([...shares.values()].every((share) => share >= 0));
-  assert.ok(Math.abs(sum - Math.max(...running)) < 1e-9, `${sum}`);
+test('what passes through a group is at most the sum over its nodes and at least the most of them', () => {
+  const influence = influenceById(graph);
+  const shares = features.map((node) => influence.get(node.id) ?? 0);
+  const together = influenceOfGroup(graph, features);
+  assert.ok(shares.every((share) => share > 0 && share <= 1));
+  assert.ok(
+    together <=
+      Math.min(
+        1,
+        shares.reduce((sum, share) => sum + share, 0),
+      ) +
+        1e-6,
+  );
+  assert.ok(together >= Math.max(...shares) - 1e-6);
+  assert.ok(Math.abs(influenceOfGroup(graph, [features[0]]) - shares[0]) < 1e-6);
 });
 
 test("a node is called by the user's label, else the set's, else its number", () => {

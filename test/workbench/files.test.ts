@@ -82,8 +82,7 @@ step('a broken file says what is wrong with it', async () => {
   await workbench.page.locator('.activitybar .action-item a[aria-label^="Explorer"]').click();
   await inExplorer('broken.circuit.json').dblclick();
   await workbench.page
-    .locator('.monaco-editor-pane-placeholder, .notification-list-item', { hasText: /JSON|graph/ })
-    .first()
+    .locator('.monaco-dialog-box', { hasText: 'The graph file is not JSON that can be read' })
     .waitFor();
   await workbench.shot('broken-file');
 });

@@ -1,7 +1,7 @@
 import * as vscode from 'vscode';
-import type { Supernode } from '../../graph/circuitGraph.ts';
+import type { CircuitGraph, Supernode } from '../../graph/circuitGraph.ts';
 import type { GraphNode } from '../../graph/node.ts';
-import { byInfluence, type Grouping, nodeLabel, ownShares, visibleToken } from '../featureTree.ts';
+import { byInfluence, type Grouping, influenceById, nodeLabel, visibleToken } from '../featureTree.ts';
 import { featureName } from '../nodeNames.ts';
 import type { GraphPanels } from '../panel/graphPanels.ts';
 import type { Traces } from '../traces.ts';
@@ -29,20 +29,95 @@ export async function searchFeatures(traces: Traces): Promise<void> {
     void vscode.window.showInformationMessage('Open a graph first: its features are what is searched.');
     return;
   }
-  const { graph } = trace;
-  const shares = ownShares(graph.nodes);
-  const items = byInfluence(graph.nodes.filter((node) => node.kind === 'feature')).map((node) => ({
-    label: nodeLabel(graph, node),
-    description: `${featureName(node)} at ${node.pos}: ${visibleToken(graph.metadata.promptTokens[node.pos] ?? '')}`,
-    detail: `${(100 * (shares.get(node.id) ?? 0)).toFixed(1)} % of the influence`,
-    node,
-  }));
+  const items = featureItems(trace.graph);
   const chosen = await vscode.window.showQuickPick(items, {
     title: 'Search Features',
     placeHolder: 'Label, token, layer or feature number',
     matchOnDescription: true,
   });
   if (chosen !== undefined) traces.select(chosen.node.id);
+}
+
+/**
+ * Makes a supernode of features: of the rows selected in the tree, or of those that the user picks, and asks for its name.
+ * They leave the groups they were in.
+ */
+export async function createSupernode(traces: Traces, rows: readonly FeatureRow[]): Promise<void> {
+  const trace = traces.active;
+  if (trace === null) {
+    void vscode.window.showInformationMessage('Open a graph first: its features are what is grouped.');
+    return;
+  }
+  const chosen = rows.flatMap((row) => (row.type === 'feature' ? [row.node] : []));
+  const nodes = chosen.length > 1 ? chosen : await pickFeatures(trace.graph);
+  if (nodes === undefined || nodes.length === 0) return;
+  const members: string[] = nodes.map((node) => node.id);
+  const label = await vscode.window.showInputBox({
+    title: `Name of the Group of ${members.length}`,
+    value: nodeLabel(trace.graph, nodes[0]),
+    validateInput: (text) => (text.trim() === '' ? 'A group needs a name.' : null),
+  });
+  if (label === undefined) return;
+  const { view } = trace.graph;
+  let { supernodes } = view;
+  for (const member of members) supernodes = without(supernodes, member);
+  supernodes = [...supernodes, { label: label.trim(), members }];
+  const pinned = [...view.pinned, ...members.filter((id) => !view.pinned.includes(id))];
+  traces.changeView(trace.record.id, { ...view, pinned, supernodes }, 'tree');
+}
+
+async function pickFeatures(graph: CircuitGraph): Promise<readonly GraphNode[] | undefined> {
+  const chosen = await vscode.window.showQuickPick(featureItems(graph), {
+    title: 'Group Features as Supernode',
+    placeHolder: 'Type a label, token or number, and check the features',
+    canPickMany: true,
+    matchOnDescription: true,
+  });
+  return chosen?.map((item) => item.node);
+}
+
+/** Gives a supernode another name. */
+export async function renameSupernode(traces: Traces, row?: FeatureRow): Promise<void> {
+  const trace = traces.active;
+  const at = supernodeOf(row);
+  if (trace === null || at === null) return;
+  const { view } = trace.graph;
+  const label = await vscode.window.showInputBox({ title: 'Rename Group', value: view.supernodes[at]?.label });
+  if (label === undefined || label.trim() === '') return;
+  const supernodes = view.supernodes.map((each, i) => (i === at ? { ...each, label: label.trim() } : each));
+  traces.changeView(trace.record.id, { ...view, supernodes }, 'tree');
+}
+
+/** Takes a supernode apart; its features stay pinned. */
+export function removeSupernode(traces: Traces, row?: FeatureRow): void {
+  const trace = traces.active;
+  const at = supernodeOf(row);
+  if (trace === null || at === null) return;
+  const { view } = trace.graph;
+  const supernodes = view.supernodes.filter((_, i) => i !== at);
+  traces.changeView(trace.record.id, { ...view, supernodes }, 'tree');
+}
+
+/** Which of the view's supernodes a row of the tree is. */
+function supernodeOf(row?: FeatureRow): number | null {
+  const number = row?.type === 'group' ? /^supernode (\d+)$/.exec(row.group.key)?.[1] : undefined;
+  return number === undefined ? null : Number(number);
+}
+
+type FeatureItem = vscode.QuickPickItem & { readonly node: GraphNode };
+
+/** A graph's features to pick from, most influential first. */
+function featureItems(graph: CircuitGraph): FeatureItem[] {
+  const shares = influenceById(graph);
+  return byInfluence(
+    graph.nodes.filter((node) => node.kind === 'feature'),
+    shares,
+  ).map((node) => ({
+    label: nodeLabel(graph, node),
+    description: `${featureName(node)} at ${node.pos}: ${visibleToken(graph.metadata.promptTokens[node.pos] ?? '')}`,
+    detail: `${(100 * (shares.get(node.id) ?? 0)).toFixed(1)} % of the answer passes through it`,
+    node,
+  }));
 }
 
 /** Pins a feature of the tree, or takes its pin away. */

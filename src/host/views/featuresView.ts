@@ -1,6 +1,14 @@
 import * as vscode from 'vscode';
 import type { GraphNode } from '../../graph/node.ts';
-import { type FeatureGroup, type Grouping, groupFeatures, nodeLabel, ownShares, visibleToken } from '../featureTree.ts';
+import {
+  type FeatureGroup,
+  type Grouping,
+  groupFeatures,
+  influenceById,
+  influenceOfGroup,
+  nodeLabel,
+  visibleToken,
+} from '../featureTree.ts';
 import { featureName } from '../nodeNames.ts';
 import { traceName } from '../traceRecord.ts';
 import type { OpenTrace, Traces } from '../traces.ts';
@@ -32,13 +40,14 @@ export class FeaturesView implements vscode.TreeDataProvider<FeatureRow>, vscode
     this.#view = vscode.window.createTreeView('promptCircuits.features', {
       treeDataProvider: this,
       showCollapseAll: true,
+      canSelectMany: true,
     });
     this.#disposables = [
       this.#view,
       this.#changed,
       this.#view.onDidChangeSelection(({ selection }) => {
         const [row] = selection;
-        if (row?.type === 'feature' && this.#view.visible) traces.select(row.node.id);
+        if (selection.length === 1 && row.type === 'feature' && this.#view.visible) traces.select(row.node.id);
       }),
       this.#view.onDidChangeVisibility(() => this.#revealSelected()),
       traces.onDidChange((change) => {
@@ -48,6 +57,10 @@ export class FeaturesView implements vscode.TreeDataProvider<FeatureRow>, vscode
       }),
     ];
     this.#setGrouping(this.grouping);
+  }
+
+  get selection(): readonly FeatureRow[] {
+    return this.#view.selection;
   }
 
   get grouping(): Grouping {
@@ -98,17 +111,18 @@ export class FeaturesView implements vscode.TreeDataProvider<FeatureRow>, vscode
   #build(): Rows {
     if (this.#rows !== null) return this.#rows;
     const graph = this.#active?.graph;
+    this.#shares = graph === undefined ? new Map() : influenceById(graph);
     const byNode = new Map<string, FeatureRow>();
-    const groups = graph === undefined ? [] : groupFeatures(graph, this.grouping);
+    const groups = graph === undefined ? [] : groupFeatures(graph, this.grouping, this.#shares);
     for (const group of groups) for (const node of group.nodes) byNode.set(node.id, { type: 'feature', node, group });
-    this.#shares = graph === undefined ? new Map() : ownShares(graph.nodes);
     this.#rows = { groups: groups.map((group) => ({ type: 'group', group })), byNode };
     return this.#rows;
   }
 
   #groupItem(group: FeatureGroup): vscode.TreeItem {
     const item = new vscode.TreeItem(group.label, vscode.TreeItemCollapsibleState.Collapsed);
-    const share = group.nodes.reduce((sum, node) => sum + (this.#shares.get(node.id) ?? 0), 0);
+    const graph = this.#active?.graph;
+    const share = graph === undefined ? 0 : influenceOfGroup(graph, group.nodes);
     item.id = `${this.#active?.record.id} ${group.key}`;
     item.description = `${group.nodes.length} ${group.nodes.length === 1 ? 'feature' : 'features'}, ${shareText(share)}`;
     item.contextValue = group.key.startsWith('supernode') ? 'supernode' : 'group';
@@ -134,7 +148,7 @@ export class FeaturesView implements vscode.TreeDataProvider<FeatureRow>, vscode
     item.tooltip = new vscode.MarkdownString();
     item.tooltip.appendText(
       `${label}\n\nLayer ${node.layer}, feature ${node.feature}, token ${node.pos} ${token}\n` +
-        `Activation ${activation || 'unknown'}\nInfluence ${share} of all`,
+        `Activation ${activation || 'unknown'}\n${share} of the answer passes through it`,
     );
     item.iconPath = new vscode.ThemeIcon(isPinned ? 'pinned' : 'circle-filled');
     item.contextValue = isPinned ? 'feature pinned' : 'feature';
