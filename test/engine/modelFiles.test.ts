@@ -3,6 +3,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { checkRun } from '../../src/engine/model/checkRun.ts';
 import { parseConfig } from '../../src/engine/model/config.ts';
 import { describeModel, loadModel } from '../../src/engine/model/loadModel.ts';
 import { readFloats, SafetensorsFile } from '../../src/engine/model/safetensors.ts';
@@ -207,6 +208,15 @@ test('token ids outside the vocabulary, too many of them, and none are refused',
     model.forward(new Array(129).fill(1), { logits: 'none' }),
     /129 tokens; this model takes at most 128/,
   );
+});
+
+test('a prompt whose attention patterns do not fit into memory is refused with the length that does', () => {
+  const config = parseConfig(JSON.parse(fs.readFileSync(path.join(families, 'qwen2/config.json'), 'utf8')));
+  // 3 layers of 4 heads: 48 bytes for each pair of positions; a third of 300,000 bytes holds 45 × 45 of them.
+  const ids = new Array<number>(46).fill(1);
+  checkRefused(() => checkRun(ids, 0, true, config, 300_000), /The attention patterns of 46 tokens take 0.0 GB/);
+  checkRun(ids, 0, false, config, 300_000);
+  checkRun(ids.slice(1), 0, true, config, 300_000);
 });
 
 test('a cancelled run stops between layers, and the next one works', async () => {

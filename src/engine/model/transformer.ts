@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { UserError } from '../../protocol/errors.ts';
 import { floatsOf, floatTensor, type Provider, type Tensor } from '../runtime/session.ts';
+import { checkRun } from './checkRun.ts';
 import type { ModelConfig } from './config.ts';
 import { runExperts } from './experts.ts';
 import type { LayerRole } from './families.ts';
@@ -68,7 +68,7 @@ export class Transformer implements LanguageModel {
   }
 
   async forward(ids: readonly number[], options: ForwardOptions): Promise<ForwardResult> {
-    checkIds(ids, options.cache?.length ?? 0, this.#config);
+    checkRun(ids, options.cache?.length ?? 0, options.keepsPatterns !== false, this.#config);
     const run = this.#previous.then(() => this.#forward(ids, options));
     this.#previous = run.catch(() => {});
     return run;
@@ -327,26 +327,6 @@ class Positions {
       this.#ropes.set(key, table);
     }
     return table;
-  }
-}
-
-function checkIds(ids: readonly number[], cached: number, config: ModelConfig): void {
-  if (ids.length === 0) throw new UserError('prompt.empty', 'The prompt has no tokens.', 'Write or select some text.');
-  const length = cached + ids.length;
-  if (length > config.maxPositions) {
-    throw new UserError(
-      'prompt.tooLong',
-      `The prompt has ${length} tokens; this model takes at most ${config.maxPositions}.`,
-      'Shorten the prompt, or choose a model with a longer window.',
-    );
-  }
-  const wrong = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= config.dVocab);
-  if (wrong !== undefined) {
-    throw new UserError(
-      'prompt.tokenUnknown',
-      `Token id ${wrong} is outside the model's vocabulary of ${config.dVocab}.`,
-      'Use ids of this model, or check that the tokenizer belongs to it.',
-    );
   }
 }
 
