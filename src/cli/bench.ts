@@ -51,6 +51,7 @@ export async function benchOne(size: BenchSize, repeats: number): Promise<BenchR
     peak = Math.max(peak, anonymousBytes());
   };
   for (let repeat = 0; repeat < repeats; repeat++) {
+    attributor.forgetPrompt();
     const begun = performance.now();
     const result = await attributor.attribute(
       {

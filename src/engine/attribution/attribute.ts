@@ -143,6 +143,11 @@ export class Attributor {
     return { key: promptKey(request, options), prepared, store: new RowStore(sources) };
   }
 
+  /** Lets go of what is kept of the last prompt: the next trace computes everything. */
+  forgetPrompt(): void {
+    this.#last = null;
+  }
+
   [Symbol.dispose](): void {
     this.#last = null;
     this.encoder[Symbol.dispose]();
