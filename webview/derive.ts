@@ -15,13 +15,15 @@ import { groupColors, tellStory } from './story.ts';
 import type { Subgraph } from './subgraph.ts';
 import { pinnedNodes, subgraphOf, supernodeMembers } from './subgraph.ts';
 import type { Visible } from './visible.ts';
-import { edgesOfNode, visibleGraph } from './visible.ts';
+import { edgesOfNode, startThreshold, visibleGraph } from './visible.ts';
 import { givenLabel, nodeName } from './words.ts';
 
 /** What follows from the state while there is a graph: computed when needed, kept while its causes stay the same. */
 export type Derived = {
   readonly index: GraphIndex;
   readonly threshold: number;
+  /** True while less is shown than the file asks for, because it is very large. */
+  readonly isCutDown: boolean;
   readonly visible: Visible;
   readonly grid: Grid;
   readonly points: SpatialIndex;
@@ -43,6 +45,7 @@ export type Derived = {
 /** Makes the function that derives; it remembers the last step of each kind. */
 export function createDeriver(): (state: ViewState) => Derived | null {
   const kept = {
+    start: cell<number>(),
     pinned: cell<ReadonlySet<number>>(),
     usual: cell<Visible>(),
     atStart: cell<Visible>(),
@@ -62,13 +65,12 @@ export function createDeriver(): (state: ViewState) => Derived | null {
   return (state) => {
     const { index, view, filters, frequencies, selected, cards } = state;
     if (!index) return null;
-    const threshold = view.pruningThreshold ?? Math.min(1, Math.max(0, index.graph.metadata.nodeThreshold));
+    const start = kept.start([index], () => startThreshold(index));
+    const threshold = view.pruningThreshold ?? start;
     const pinned = kept.pinned([index, view.pinned, view.supernodes], () => pinnedNodes(index, view));
     // Groups are proposed from the picture as it opens, so that they and their colours rest while the slider moves.
-    const atStart = kept.atStart([index], () =>
-      visibleGraph(index, index.graph.metadata.nodeThreshold, noFilters, new Map(), new Set()),
-    );
-    const isAtStart = threshold === index.graph.metadata.nodeThreshold && filters === noFilters && pinned.size === 0;
+    const atStart = kept.atStart([index], () => visibleGraph(index, start, noFilters, new Map(), new Set()));
+    const isAtStart = threshold === start && filters === noFilters && pinned.size === 0;
     const usual = isAtStart
       ? atStart
       : kept.usual([index, threshold, filters, frequencies, pinned], () =>
@@ -105,6 +107,7 @@ export function createDeriver(): (state: ViewState) => Derived | null {
     return {
       index,
       threshold,
+      isCutDown: start < index.graph.metadata.nodeThreshold && threshold <= start,
       visible,
       grid,
       points: kept.points([visible, grid], () => spatialIndex(visible.nodes, grid.x, grid.y)),

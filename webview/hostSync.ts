@@ -41,7 +41,10 @@ function askForCard(state: ViewState, store: Store, host: Host): void {
 
 function runEdits({ steering, index }: ViewState, store: Store, host: Host): void {
   store.apply(setSteering((now) => ({ ...now, isWanted: false, isRunning: index !== null })));
-  if (index) host.post({ type: 'intervene', interventions: interventionsOf(steering, index.graph.nodes) });
+  if (index) {
+    const { newTokens } = steering;
+    host.post({ type: 'intervene', interventions: interventionsOf(steering, index.graph.nodes), newTokens });
+  }
 }
 
 function idOf({ index }: ViewState, node: number | null): string | null {

@@ -16,11 +16,13 @@ export type SteeringState = {
   readonly edits: readonly Edit[];
   readonly result: InterveneResult | null;
   readonly isRunning: boolean;
+  /** How far both runs go on after the prompt. */
+  readonly newTokens: number;
   /** The edits are to be run as soon as no run is under way. */
   readonly isWanted: boolean;
 };
 
-export const noSteering: SteeringState = { edits: [], result: null, isRunning: false, isWanted: false };
+export const noSteering: SteeringState = { edits: [], result: null, isRunning: false, newTokens: 0, isWanted: false };
 
 /** Runs that answer within this are repeated while a slider moves. */
 const fastRun = 700;

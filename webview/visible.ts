@@ -1,3 +1,4 @@
+import { cumulativeShares } from '../src/graph/influence.ts';
 import type { GraphNode } from '../src/graph/node.ts';
 import { pruneCircuit } from '../src/graph/prune.ts';
 import type { Filters } from './filters.ts';
@@ -17,6 +18,26 @@ export type Visible = {
   readonly featureCount: number;
   readonly errorCount: number;
 };
+
+/** A picture of more nodes says nothing and draws slowly; the slider still shows all. */
+const mostAtStart = 8000;
+
+/**
+ * The share of influence that is shown first: the file's own, or less where that would be more than `mostAtStart` nodes.
+ */
+export function startThreshold({ graph, influence }: GraphIndex, most = mostAtStart): number {
+  const wanted = Math.min(1, Math.max(0, graph.metadata.nodeThreshold));
+  const inner = Array.from(graph.nodes.keys()).filter((node) => isInner(graph.nodes[node].kind));
+  if (inner.length <= most) return wanted;
+  const isStored = inner.every((node) => graph.nodes[node].influence !== null);
+  const computed = isStored ? null : cumulativeShares(Float64Array.from(influence, (share) => share));
+  const shares = inner.map((node) => (computed ? computed[node] : (graph.nodes[node].influence ?? 1)));
+  return Math.min(wanted, shares.sort((a, b) => a - b)[most - 1]);
+}
+
+function isInner(kind: GraphNode['kind']): boolean {
+  return kind !== 'token' && kind !== 'logit';
+}
 
 export type Frequencies = ReadonlyMap<string, number>;
 

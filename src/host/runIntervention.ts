@@ -6,12 +6,15 @@ import type { OpenTrace } from './traces.ts';
 /** How many of the most likely tokens are compared before and after. */
 const comparedTokens = 10;
 
-/** Runs the trace's prompt with its features changed; a UserError when its model is not on this machine. */
+/**
+ * Runs the trace's prompt with its features changed, and `newTokens` further; a UserError when its model is not on this machine.
+ */
 export function runIntervention(
   engine: EngineProcess,
   trace: OpenTrace,
   interventions: readonly Intervention[],
   signal: AbortSignal,
+  newTokens = 0,
 ): Promise<InterveneResult> {
   const request = {
     pair: modelOf(trace),
@@ -20,7 +23,7 @@ export function runIntervention(
     freezeAttention: false,
     constrainedLayers: null,
     topTokens: comparedTokens,
-    newTokens: 0,
+    newTokens,
     sampling: null,
     device: 'auto' as const,
   };

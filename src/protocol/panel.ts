@@ -57,7 +57,8 @@ export type FromPanel =
   | { readonly type: 'needCard'; readonly layer: number; readonly feature: number }
   /** The user pinned, grouped, named, dragged or changed the threshold: keep it with the trace. */
   | { readonly type: 'viewChanged'; readonly view: GraphView }
-  | { readonly type: 'intervene'; readonly interventions: readonly Intervention[] }
+  /** `newTokens`: how far both runs go on after the prompt; none when absent. */
+  | { readonly type: 'intervene'; readonly interventions: readonly Intervention[]; readonly newTokens?: number }
   /** Test what the graph claims; `kept`: the features of the subgraph, to see what survives without all others. */
   | { readonly type: 'verify'; readonly claims: readonly Claim[]; readonly kept: readonly Site[] | null }
   /** To be given to the next panel; opaque to the extension. */

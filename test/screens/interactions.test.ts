@@ -174,6 +174,18 @@ test('the slider shows more and less without asking the extension', async () => 
   await page.close();
 });
 
+test('a node that is chosen elsewhere comes into the picture', async () => {
+  const trace = largeTrace(1500, 9000, 40, 16);
+  const page = await show({ name: 'reveal', trace });
+  const far = trace.graph.nodes.find(({ kind, pos }) => kind === 'token' && pos === 2)!;
+  assert.ok((await placeOf(page, far.id)).x < 0);
+  await deliver(page, { type: 'select', node: far.id });
+  const { x } = await placeOf(page, far.id);
+  const frame = (await page.locator('.graph').boundingBox())!;
+  assert.ok(x > frame.x && x < frame.x + frame.width, `${x}`);
+  await page.close();
+});
+
 test('a proposed group is accepted or dismissed from the summary', async () => {
   const page = await show({ name: 'proposals' });
   await page.getByLabel(/^Dismiss the proposed group “say a capital”/).click();

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { activeFilters, noFilters, toggleKind, togglePosition } from '../../webview/filters.ts';
 import { indexGraph } from '../../webview/graphIndex.ts';
-import { edgesOfNode, featureKey, visibleGraph } from '../../webview/visible.ts';
+import { edgesOfNode, featureKey, startThreshold, visibleGraph } from '../../webview/visible.ts';
 import { dallasTrace, largeTrace } from '../support/sampleTrace.ts';
 
 const index = indexGraph(dallasTrace().graph);
@@ -52,6 +52,18 @@ test('a hidden kind, layer, position or frequent feature is left out', () => {
   const shown = visibleGraph(index, 1, { ...noFilters, maxFrequency: 0.1 }, frequencies, none);
   assert.equal(shown.isVisible[frequent], 0);
   assert.ok(shown.featureCount > 10);
+});
+
+test('a very large graph opens with its most influential nodes, and the slider still shows all', () => {
+  const large = indexGraph(largeTrace(3000, 12000, 30, 12).graph);
+  const start = startThreshold(large, 500);
+  const inner = (threshold: number) => {
+    const { featureCount, errorCount } = visibleGraph(large, threshold, noFilters, new Map(), none);
+    return featureCount + errorCount;
+  };
+  assert.ok(start < 1 && inner(start) <= 501 && inner(start) > 200, `${inner(start)} nodes at ${start}`);
+  assert.ok(inner(1) > inner(start));
+  assert.equal(startThreshold(large, 5000), 1);
 });
 
 test('at rest the strongest edges are drawn, and all are counted', () => {

@@ -5,9 +5,10 @@ import type { Palette } from '../drawing/palette.ts';
 import type { Scene } from '../drawing/scene.ts';
 import { fittedCamera, gutter, paintFocus, paintScene, radiusOf, screenX, screenY } from '../drawing/scene.ts';
 import { canvasSurface } from '../drawing/surface.ts';
+import type { Grid } from '../layout/grid.ts';
 import { cell } from '../memo.ts';
 import type { Camera, ViewState } from '../store.ts';
-import { setArea } from '../updates.ts';
+import { setArea, setCamera } from '../updates.ts';
 import { plural } from '../words.ts';
 import { connectKeyboard } from './graphKeyboard.ts';
 import { graphLabels } from './graphLabels.ts';
@@ -45,6 +46,7 @@ export function createGraphView(intents: Intents, activity: Activity, startPalet
   const isNewPicture = changeOf();
   const isNewContent = changeOf();
   const isNewFocus = changeOf();
+  const isNewSelection = changeOf();
   const dimmed = cell<Uint8Array | null>();
   const editedNodes = cell<ReadonlySet<number>>();
 
@@ -90,6 +92,9 @@ export function createGraphView(intents: Intents, activity: Activity, startPalet
       if (!derived || state.area.width === 0) return;
       const { index, visible, grid, pinned, groupColor, selectedEdges, matches, nameOf, focus, focusEdges } = derived;
       const camera = state.camera ?? fittedCamera(grid, state.area);
+      if (isNewSelection(state.selected, grid) && state.selected !== null) {
+        reveal(intents, camera, grid, state.selected, state.area);
+      }
       const back = dimmed([index, selectedEdges, state.selected, matches, state.marked, state.search], () =>
         dimmedNodes(state, derived),
       );
@@ -151,6 +156,14 @@ function drawOverlay(overlay: HTMLCanvasElement, scene: Scene, state: ViewState,
     const radius = radiusOf(scene.index, node, scene.camera) + 4;
     surface.glyph('circle', x, y, radius, null, { color: scene.palette.match, width: 2, isDashed: true });
   }
+}
+
+/** Moves the picture sideways when the selected node, chosen in a list or in the editor, lies outside of it. */
+function reveal(intents: Intents, camera: Camera, grid: Grid, node: number, area: ViewState['area']): void {
+  const width = (area.width - gutter) / camera.scaleX;
+  const x = grid.x[node];
+  if (Number.isNaN(x) || (x >= camera.x && x <= camera.x + width)) return;
+  intents.apply(setCamera({ ...camera, x: Math.min(Math.max(0, x - width / 2), Math.max(0, grid.width - width)) }));
 }
 
 /** Nodes drawn back: all but the marked, the found, or the selected node's neighbours. */

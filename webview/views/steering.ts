@@ -1,4 +1,4 @@
-import { button, checkbox, iconButton, progressRing, slider } from '../controls.ts';
+import { button, checkbox, dropdown, iconButton, progressRing, slider } from '../controls.ts';
 import type { Derived } from '../derive.ts';
 import { fill, make } from '../dom.ts';
 import { kindNames } from '../drawing/glyphs.ts';
@@ -11,6 +11,11 @@ import { createVerifyPanel } from './verifyPanel.ts';
 import type { Intents, View } from './view.ts';
 import { changeOf } from './view.ts';
 
+const lengths = [
+  { value: '0', text: 'next token' },
+  { value: '10', text: '10 tokens' },
+  { value: '40', text: '40 tokens' },
+];
 const mostTokens = 8;
 const mostChanges = 12;
 
@@ -22,7 +27,10 @@ export function createSteering(intents: Intents): View {
   });
   const clear = button('Clear', () => intents.apply(setSteering(() => noSteering)));
   const ring = progressRing();
-  const actions = make('div', { class: 'steering-actions' }, run, clear, ring);
+  const length = dropdown<string>('How far both runs go on', lengths, (value) =>
+    intents.apply(setSteering((steering) => ({ ...steering, newTokens: Number(value) }))),
+  );
+  const actions = make('div', { class: 'steering-actions' }, run, length.element, clear, ring);
   const outcome = make('div', { class: 'outcome', attributes: { 'aria-live': 'polite' } });
   const hint = make('p', { class: 'hint muted' });
   const verify = createVerifyPanel(intents);
@@ -46,6 +54,7 @@ export function createSteering(intents: Intents): View {
       actions.hidden = steering.edits.length === 0;
       run.disabled = steering.isRunning;
       ring.hidden = !steering.isRunning;
+      length.set(String(steering.newTokens));
       if (isNewResult(steering.result, derived.index)) {
         fill(outcome, ...(steering.result ? outcomeOf(state, derived, intents) : []));
       }

@@ -34,19 +34,9 @@ export function createStoryView(intents: Intents): View {
     update(state, derived) {
       const { preview, trace, filters, view, marked } = state;
       const { isStoryOpen } = state.panels;
-      if (
-        !isNew(
-          preview,
-          trace,
-          derived?.story,
-          filters.positions,
-          view.pinned.length > 0,
-          marked,
-          state.verification,
-          isStoryOpen,
-        )
-      )
-        return;
+      const isPinned = view.pinned.length > 0;
+      const causes = [preview, trace, derived?.story, derived?.isCutDown, filters.positions, isPinned, marked];
+      if (!isNew(...causes, state.verification, isStoryOpen)) return;
       columns.hidden = !isStoryOpen;
       brief.hidden = isStoryOpen;
       fold.classList.toggle('turned', !isStoryOpen);
@@ -173,7 +163,9 @@ function groupRow(state: ViewState, derived: Derived, entry: StoryGroup, most: n
 function explained({ trace }: ViewState, derived: Derived): (HTMLElement | null)[] {
   const { errorShare } = derived.story;
   const share = errorShare === null ? null : 1 - errorShare;
-  const warnings = trace?.warnings ?? [];
+  const { nodes } = derived.index.graph;
+  const cut = `This graph has ${plural(nodes.length, 'node')}. The most influential are shown; move the slider to the right for more.`;
+  const warnings = [...(derived.isCutDown ? [cut] : []), ...(trace?.warnings ?? [])];
   return [
     make('h2', { text: 'This picture explains' }),
     share === null

@@ -156,7 +156,7 @@ export class GraphPage implements vscode.Disposable {
         this.#changeView(message.view);
         break;
       case 'intervene':
-        await this.#intervene(message.interventions);
+        await this.#intervene(message.interventions, message.newTokens ?? 0);
         break;
       case 'verify':
         await this.#verify(message.claims, message.kept);
@@ -206,10 +206,10 @@ export class GraphPage implements vscode.Disposable {
     }
   }
 
-  async #intervene(interventions: readonly Intervention[]): Promise<void> {
+  async #intervene(interventions: readonly Intervention[], newTokens: number): Promise<void> {
     const { engine } = this.#services;
     await this.#runOnTrace(async (trace, signal) => {
-      const result = await runIntervention(engine, trace, interventions, signal);
+      const result = await runIntervention(engine, trace, interventions, signal, newTokens);
       this.#post({ type: 'intervened', result });
     });
   }

@@ -10,6 +10,9 @@ const kinds: readonly string[] = ['set', 'scale', 'add', 'ablate'];
 /** What a page keeps for the next one is a few numbers. */
 const mostRemembered = 4000;
 
+/** A page offers less; a message that asks for more is not from it. */
+const mostNewTokens = 500;
+
 /** Each claim is two runs of the model. */
 const mostClaims = 2000;
 
@@ -35,7 +38,10 @@ export function readMessage(raw: unknown): FromPanel | null {
         return isView(raw.view);
       case 'intervene':
         return (
-          Array.isArray(raw.interventions) && raw.interventions.length <= 10_000 && raw.interventions.every(isEdit)
+          Array.isArray(raw.interventions) &&
+          raw.interventions.length <= 10_000 &&
+          raw.interventions.every(isEdit) &&
+          (raw.newTokens === undefined || (isIndex(raw.newTokens) && raw.newTokens <= mostNewTokens))
         );
       case 'verify':
         return (
