@@ -191,7 +191,8 @@ export class Workbench implements AsyncDisposable {
     await this.page.mouse.click(at.x, at.y, { button: 'right' });
     const entry = this.page.locator('.monaco-menu .action-item .action-label', { hasText: item });
     await entry.waitFor();
-    await entry.click();
+    // Menus take no click in their first tenth of a second, so that the one that opened them does not choose.
+    await entry.click({ delay: 150 });
     await this.page.locator('.monaco-menu').first().waitFor({ state: 'detached' });
   }
 
