@@ -82,3 +82,41 @@ for (const name of ['mistral', 'qwen2', 'llama-shards', 'gemma3-multimodal', 'gp
     checkClose('logits', run.logits, floats(reference, 'logits'), 1e-4);
   });
 }
+
+for (const name of ['llama-plt-relu', 'gemma2-plt-jumprelu', 'gemma3-plt-jumprelu', 'gpt-oss-clt']) {
+  test(`on ${name} a prompt that begins like the one before leaves what a run of its own leaves`, async () => {
+    const folder = path.join(goldens, name, 'model');
+    using warm = await loadModel(folder);
+    let before: number[] = [];
+    for (const [shared, nNew] of [
+      [0, 6],
+      [4, 5],
+      [9, 1],
+      [6, 4],
+      [1, 3],
+      [4, 1],
+      [0, 2],
+    ] as const) {
+      const ids = [...before.slice(0, shared), ...Array.from({ length: nNew }, (_, i) => 7 * shared + 11 * i + 3)];
+      using fresh = await loadModel(folder);
+      const [got, expected] = [
+        await warm.forward(ids, { logits: 'last' }),
+        await fresh.forward(ids, { logits: 'last' }),
+      ];
+      const place = `${shared} positions shared, ${nNew} new:`;
+      assert.equal(got.nPos, expected.nPos);
+      for (const key of ['logits', 'tokenVectors', 'residFinal', 'finalNormScale'] as const) {
+        checkClose(`${place} ${key}`, got[key], expected[key], 2e-5);
+      }
+      for (const [layer, capture] of expected.layers.entries()) {
+        for (const [key, values] of Object.entries(capture)) {
+          const own = got.layers[layer][key as keyof typeof capture];
+          assert.equal(own === null, values === null, `${place} ${key}`);
+          if (own && values) checkClose(`${place} ${key} of layer ${layer}`, own, values, 2e-5);
+        }
+      }
+      assert.equal(await warm.forward(ids, { logits: 'last' }), got, 'the same prompt again is not run again');
+      before = ids;
+    }
+  });
+}

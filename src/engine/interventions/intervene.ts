@@ -12,6 +12,7 @@ import type { ForwardResult } from '../model/languageModel.ts';
 import { largest, softmax } from '../model/sample.ts';
 import type { Tokenizer } from '../model/tokenizer.ts';
 import type { ActiveFeatures } from '../transcoders/encode.ts';
+import { featureInput } from '../transcoders/tapPoint.ts';
 import { generate } from './generate.ts';
 import { checkInterventions, constrainedSet } from './intervention.ts';
 import { patchInterventions } from './patch.ts';
@@ -96,16 +97,17 @@ export class Intervener {
     const key = ids.join();
     if (this.#last?.key === key) return this.#last;
     const firstPos = this.#tokenizer.zeroPositions(ids);
-    const settings = { interventions: [], freezeAttention: false, constrainedLayers: null };
-    const { run, active } = await runEdited(this.#parts, ids, settings, null, {
-      span: { from: 0, nPos: ids.length },
-      nPrompt: ids.length,
-      firstPos,
-      record: 'active',
+    const { model, set, encoder } = this.#parts;
+    const run = await model.forward(ids, {
       logits: 'last',
       signal,
       onProgress: (done, total) => onProgress?.({ phase: 'forward', done, total }),
     });
+    const active: ActiveFeatures[] = [];
+    for (let layer = 0; layer < set.layers.length; layer++) {
+      signal?.throwIfAborted();
+      active.push(await encoder.activeAt(layer, featureInput(set.inputHook, model, run, layer), ids.length, firstPos));
+    }
     const original = { key, ids, firstPos, run, active, generated: new Map() };
     const patternBytes = run.layers.reduce((sum, layer) => sum + layer.attnPattern.byteLength, 0);
     this.#last = patternBytes <= mostRemembered ? original : null;
@@ -173,6 +175,10 @@ export class Intervener {
         onToken: tokens.add,
       });
       return { logits: passes[0].run.logits, active: passes[0].active, generated: tokens.all };
+    }
+    // Without edits nothing changes, not even the last digits that another order of sums would.
+    if (settings.interventions.length === 0) {
+      return { logits: original.run.logits, active: original.active, generated: [] };
     }
     const { run, active } = await runEdited(this.#parts, ids, settings, original.run, {
       span: { from: 0, nPos: ids.length },

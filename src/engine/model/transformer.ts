@@ -15,6 +15,7 @@ import type {
 import { type AttentionVariant, attentionGraph, logitsGraph, type MlpVariant, mlpGraph } from './layerGraphs.ts';
 import type { ModelFiles } from './modelFiles.ts';
 import { rootMeanSquareNorm } from './norm.ts';
+import { type CachedLayer, isPlain, joinRuns, PrefixMemory } from './prefixMemory.ts';
 import { type RopeTable, ropeTable } from './rope.ts';
 import { SessionPool } from './sessions.ts';
 import type { WeightStore } from './weights.ts';
@@ -35,8 +36,6 @@ const attentionVectors: readonly LayerRole[] = [
 ];
 const mlpVectors: readonly LayerRole[] = ['mlpNorm', 'gateBias', 'upBias', 'downBias'];
 
-type CachedLayer = { readonly keys: Tensor; readonly values: Tensor };
-
 /** The one forward pass, for all families: what differs is in the configuration. */
 export class Transformer implements LanguageModel {
   readonly folder: string;
@@ -45,6 +44,7 @@ export class Transformer implements LanguageModel {
   readonly #config: ModelConfig;
   readonly #files: ModelFiles;
   readonly #sessions: SessionPool;
+  readonly #prefixes = new PrefixMemory();
   /** The run before, which the next one waits for: layers share their buffers. */
   #previous: Promise<unknown> = Promise.resolve();
 
@@ -69,7 +69,9 @@ export class Transformer implements LanguageModel {
 
   async forward(ids: readonly number[], options: ForwardOptions): Promise<ForwardResult> {
     checkRun(ids, options.cache?.length ?? 0, options.keepsPatterns !== false, this.#config);
-    const run = this.#previous.then(() => this.#forward(ids, options));
+    const run = this.#previous.then(() =>
+      isPlain(options) ? this.#forwardFromPrefix(ids, options) : this.#forward(ids, options),
+    );
     this.#previous = run.catch(() => {});
     return run;
   }
@@ -82,8 +84,22 @@ export class Transformer implements LanguageModel {
   }
 
   [Symbol.dispose](): void {
+    this.#prefixes.forget();
     this.#sessions[Symbol.dispose]();
     this.#files[Symbol.dispose]();
+  }
+
+  /** Runs what the prompt does not share with the one before. */
+  async #forwardFromPrefix(ids: readonly number[], options: ForwardOptions): Promise<ForwardResult> {
+    const same = this.#prefixes.same(ids, options.logits);
+    if (same) return same;
+    const prefix = this.#prefixes.sharedWith(ids);
+    const length = prefix?.length ?? 0;
+    const layers: CachedLayer[] = [...(prefix?.layers ?? [])];
+    const rest = await this.#forward(ids.slice(length), { ...options, cache: { length, layers } });
+    const whole = prefix ? joinRuns(prefix, rest, this.#config.dModel) : rest;
+    this.#prefixes.keep(ids, layers, whole);
+    return whole;
   }
 
   async #forward(ids: readonly number[], options: ForwardOptions): Promise<ForwardResult> {
