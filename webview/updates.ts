@@ -71,8 +71,10 @@ function showTrace(state: ViewState, trace: NonNullable<ViewState['trace']>): Vi
   const saved = trace.graph.view;
   // "Only between pinned" is what files say by default; without pins it would mean "nothing".
   const isBare = saved.linkType === 'both' && saved.pinned.length === 0;
-  const view: GraphView = isBare ? { ...saved, linkType: 'either' } : saved;
   const isOther = state.trace?.id !== trace.id;
+  // Which edges are shown is chosen here and nowhere else, so a trace that is sent again does not change it.
+  const linkType = isOther ? (isBare ? 'either' : saved.linkType) : state.view.linkType;
+  const view: GraphView = { ...saved, linkType };
   // A trace that is sent again, because its labels or groups changed elsewhere, keeps what is selected.
   const clicked = view.clicked ?? (isOther ? null : state.view.clicked);
   return {

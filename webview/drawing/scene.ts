@@ -52,7 +52,7 @@ export function fittedCamera(grid: Grid, size: { width: number; height: number }
   const width = Math.max(1, size.width - gutter);
   // A little too wide is squeezed; much too wide scrolls.
   const wanted = Math.min(1, width / grid.width);
-  const scaleX = isWhole || wanted > 0.6 ? wanted : 1;
+  const scaleX = isWhole || wanted > 0.42 ? wanted : 1;
   const scaleY = Math.min(1, size.height / grid.height);
   // A grid lower than the area hangs in its middle; a wider one starts at its right end, where the answer is.
   const y = -Math.max(0, (size.height - grid.height * scaleY) / 2) / scaleY;

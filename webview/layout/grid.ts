@@ -14,7 +14,7 @@ export type Grid = {
   readonly nLayers: number;
 };
 
-const slot = 15;
+const slot = 13;
 const sidePadding = 14;
 const minColumn = 34;
 /** Room for a token's text below its column: about this much a letter, up to a limit. */
