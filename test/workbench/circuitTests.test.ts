@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
 import { after, before, type TestContext, test } from 'node:test';
+import { readAssertionFile } from '../../src/graph/assertionFile.ts';
 import { Workbench } from './harness.ts';
 
 const prompt = 'The capital of the state containing Dallas is';
@@ -12,6 +15,7 @@ let workbench: Workbench;
 before(
   async () => {
     const files = {
+      'prompt.md': `${prompt}\n`,
       'dallas.circuit-test.json': JSON.stringify({ version: 1, tests }, null, 2),
       'broken.circuit-test.json':
         '{"version": 1, "tests": [{"name": "x", "prompt": "x", "expect": [{"topTokn": "x"}]}]}',
@@ -27,7 +31,7 @@ after(async () => {
 
 /** A test that leaves a picture of the workbench when it fails. */
 function step(name: string, run: (context: TestContext) => Promise<void>): void {
-  test(name, { timeout: 120_000 }, async (context) => {
+  test(name, { timeout: 180_000 }, async (context) => {
     try {
       await run(context);
     } catch (error) {
@@ -57,7 +61,28 @@ step('the Testing view runs the tests of a file: one passes, one fails with what
 
 step('a file that cannot be read says why in the Testing view', async () => {
   await inTestingView(/broken\.circuit-test\.json/).waitFor();
-  await inTestingView(/The circuit test cannot be read: tests\[0\]/).waitFor();
-  // Run with the others, it fails with the same reason.
+  // Run with the others, it fails, and the results say where in it the fault is.
   await workbench.page.getByText('must have one of topToken').first().waitFor();
+});
+
+step('a trace becomes a file of circuit tests, which the Testing view lists and runs', async () => {
+  await workbench.page.locator('.activitybar .action-item a[aria-label^="Explorer"]').click();
+  await workbench.page.locator('.explorer-folders-view .monaco-list-row', { hasText: 'prompt.md' }).dblclick();
+  await workbench.contextMenu(await workbench.selectText(prompt), 'Trace Prompt');
+  await workbench.webview().getByText('“Austin”', { exact: true }).first().waitFor();
+  await workbench.command('Prompt Circuits: Create Circuit Test');
+  const dialog = workbench.page.locator('.quick-input-widget input[type="text"]');
+  await dialog.waitFor();
+  await dialog.press('Enter');
+  await workbench.page.locator('.tab.active', { hasText: '.circuit-test.json' }).waitFor();
+  const names = readdirSync(workbench.workspace).filter((name) => name.endsWith('.circuit-test.json'));
+  const made = names.find((name) => name !== 'dallas.circuit-test.json' && name !== 'broken.circuit-test.json');
+  assert.ok(made !== undefined, names.join(' '));
+  const [first] = readAssertionFile(readFileSync(path.join(workbench.workspace, made), 'utf8')).tests;
+  assert.deepEqual(first.prompt, { type: 'text', text: prompt });
+  assert.ok(first.statements.length >= 2);
+  assert.match(made, /^[\w-]+\.circuit-test\.json$/);
+  await workbench.command('Testing: Focus on Test Explorer View');
+  await inTestingView(new RegExp(made.replaceAll('.', '\\.'))).waitFor();
+  await workbench.shot('circuit-test-of-a-trace');
 });

@@ -36,7 +36,8 @@ export async function createCircuitTest(services: CircuitTestServices, record?: 
     title: 'Create Circuit Test',
     saveLabel: 'Create',
     defaultUri: suggestedFile(trace),
-    filters: { 'Circuit tests': ['circuit-test.json'] },
+    // By its last part alone: the dialog would put a longer ending behind a name that has it already.
+    filters: { 'Circuit tests': ['json'] },
   });
   if (target === undefined) return;
   const pair = pairInFile(services.extensionPath, trace.record.pair, target);

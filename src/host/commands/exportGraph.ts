@@ -86,7 +86,8 @@ export async function saveGraphAs(traces: Traces, record?: TraceRecord): Promise
   const target = await vscode.window.showSaveDialog({
     title: 'Save Graph As',
     defaultUri: suggestedFile(trace, 'circuit.json'),
-    filters: { 'Circuit graphs': ['circuit.json'], JSON: ['json'] },
+    // By its last part alone: the dialog would put a longer ending behind a name that has it already.
+    filters: { 'Circuit graphs': ['json'] },
   });
   if (target === undefined) return;
   await vscode.workspace.fs.writeFile(target, Buffer.from(writeGraph(trace.graph)));
