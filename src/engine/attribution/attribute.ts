@@ -4,12 +4,13 @@ import type { ForwardResult, LanguageModel } from '../model/languageModel.ts';
 import type { Provider } from '../runtime/session.ts';
 import { type ActiveFeatures, Encoder } from '../transcoders/encode.ts';
 import type { TranscoderSet } from '../transcoders/transcoder.ts';
-import { createSweepSessions, prepareSweep, type SweepSessions } from './directEffects.ts';
+import { prepareSweep } from './directEffects.ts';
 import { LocalModel } from './localModel.ts';
 import { PhaseClock } from './phaseClock.ts';
 import { RowStore } from './rowStore.ts';
 import { type PreparedPrompt, Search, type SearchSettings } from './search.ts';
 import { findActiveFeatures, gatherSources, type Sources } from './sources.ts';
+import { createSweepSessions, type SweepSessions } from './sweepSessions.ts';
 import { meanOfUnembedding, type OutputTarget, outputTargets, type ResolvedTargets, softmax } from './targets.ts';
 
 /** Sources, and rows of effects, are kept for the next trace of the same prompt when they take at most this each. */

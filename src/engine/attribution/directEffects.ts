@@ -1,50 +1,15 @@
-import type { ModelDimensions } from '../model/languageModel.ts';
-import { GraphBuilder } from '../runtime/onnxModel.ts';
-import { createSession, floatTensor, type Provider, type Session } from '../runtime/session.ts';
-import { type Batch, planBatches, stepSize } from './batches.ts';
+import { floatTensor } from '../runtime/session.ts';
+import { type Batch, planBatches } from './batches.ts';
 import type { LocalModel, PositionRange } from './localModel.ts';
 import { type Sources, tokenBlock, tokenColumn, type WrittenBlock } from './sources.ts';
 import { carrySpecialTokens, type SpecialTokens } from './specialTokens.ts';
+import type { SweepSessions } from './sweepSessions.ts';
 
 /**
  * One target whose sources' effects are wanted: a direction [dModel] read from the residual stream before the MLP of
  * `layer` at `pos`; `layer` = nLayers: after the last layer.
  */
 export type Target = { readonly layer: number; readonly pos: number };
-
-/** The compiled steps of the sweep; the same for every layer and prompt of a model. */
-export type SweepSessions = {
-  /** Without, and with, special tokens at the start. */
-  readonly carry: Session;
-  readonly carrySpecial: Session;
-  readonly dots: Session;
-  readonly skip: Session;
-  readonly product: Session;
-  readonly [Symbol.dispose]: () => void;
-};
-
-/** Steps with fewer multiplications than this take less time than waking a second thread. */
-const fewestForThreads = 30e6;
-
-export async function createSweepSessions(dimensions: ModelDimensions, provider: Provider): Promise<SweepSessions> {
-  const { dModel, nHeads, dHead } = dimensions;
-  const threads = stepSize * dModel * nHeads * dHead < fewestForThreads ? 1 : 0;
-  const options = { provider, threads };
-  const sessions = {
-    carry: await createSession(carryGraph(dimensions, false), options),
-    carrySpecial: await createSession(carryGraph(dimensions, true), options),
-    dots: await createSession(dotsGraph(dimensions), options),
-    skip: await createSession(skipGraph(dimensions), options),
-    product: await createSession(productGraph(), options),
-  };
-  const all = Object.values(sessions);
-  return {
-    ...sessions,
-    [Symbol.dispose]: () => {
-      for (const session of all) session[Symbol.dispose]();
-    },
-  };
-}
 
 /**
  * Direct effects of every source on each target:
@@ -134,12 +99,28 @@ async function sweepBatch(
   for (let layer = topLayer; layer >= 0; layer--) {
     state = withRowsOf(state, rowsFrom(batch, targets, layer), dModel, buffers);
     inject(state, targets, batch, layer, dModel, reading);
-    if (layer < nLayers) state = await carry(prepared, layer, state, buffers, effects);
-    const block = layer > 0 ? sources.written[layer - 1] : tokenBlock(sources, local.run.tokenVectors, positions.from);
-    await addDots(prepared, state, block, buffers, effects);
+    const block = blockBelow(sources, local.run.tokenVectors, layer, positions);
+    if (layer < nLayers) state = await carry(prepared, layer, state, block, buffers, effects);
+    else await readOff(prepared, state, block, buffers, effects);
     if (layer > 0) state = await throughSkip(prepared, layer - 1, state, buffers);
   }
   return effects;
+}
+
+/** What is written just below a layer: by the MLP of the layer before it, or the embedding. */
+function blockBelow(
+  sources: Sources,
+  tokenVectors: Float32Array,
+  layer: number,
+  { from, to }: PositionRange,
+): WrittenBlock {
+  const block = layer > 0 ? sources.written[layer - 1] : tokenBlock(sources, tokenVectors, from);
+  if (block.firstPos === from) return block;
+  // A prompt of nothing but special tokens: no position has features or errors.
+  const span = to - from;
+  const dModel = tokenVectors.length / sources.nPos;
+  const vectors = new Float32Array(span * dModel);
+  return { firstPos: from, nPos: sources.nPos, width: 1, vectors, columns: new Int32Array(span).fill(-1) };
 }
 
 /** A batch on its way down: rows join when their layer is reached. */
@@ -169,11 +150,15 @@ function withRowsOf(state: SweepState, nRows: number, dModel: number, buffers: S
   return { ...state, nRows, gradient };
 }
 
-/** One layer's attention, and what special tokens contribute by being looked at there. */
+/**
+ * One layer's attention, what special tokens contribute by being looked at there, and the effects of what is written
+ * just below.
+ */
 async function carry(
   { local, sources, sessions, special, work }: PreparedSweep,
   layer: number,
   state: SweepState,
+  block: WrittenBlock,
   buffers: SweepBuffers,
   effects: Float32Array,
 ): Promise<SweepState> {
@@ -189,11 +174,15 @@ async function carry(
     pattern: floatTensor(local.carryPattern(layer, positions, positions), [nKeyValueHeads, nPos, nQueries]),
     output: floatTensor(output, [dModel, nHeads * dHead]),
     value: floatTensor(value, [nKeyValueHeads * dHead, dModel]),
+    vectors: floatTensor(block.vectors.subarray(0, nPos * block.width * dModel), [nPos, block.width, dModel]),
   };
   work.multiplications += nPos * nRows * dHead * ((nHeads + nKeyValueHeads) * dModel + nKeyValueHeads * nQueries);
-  const carried = floatTensor(next, dims);
+  work.multiplications += nPos * nRows * block.width * dModel;
+  const dots = buffers.dots(nPos * nRows * block.width);
+  const results = { carried: floatTensor(next, dims), dots: floatTensor(dots, [nPos, nRows, block.width]) };
   if (positions.from === 0) {
-    await sessions.carry.run(feeds, { carried });
+    await sessions.carry.run(feeds, results);
+    addEffects(dots, nRows, block, sources.count, effects);
     return { ...state, gradient: next };
   }
   const { count } = special;
@@ -205,8 +194,9 @@ async function carry(
       specialPattern: floatTensor(pattern, [nKeyValueHeads, count, nQueries]),
       specialValues: floatTensor(special.values[layer], [nKeyValueHeads * count * dHead, count]),
     },
-    { carried, special: floatTensor(contributions, [nRows, count]) },
+    { ...results, special: floatTensor(contributions, [nRows, count]) },
   );
+  addEffects(dots, nRows, block, sources.count, effects);
   for (let row = 0; row < nRows; row++) {
     for (let token = 0; token < count; token++) {
       effects[row * sources.count + tokenColumn(sources, token)] += contributions[row * count + token];
@@ -257,8 +247,8 @@ function inject(
   });
 }
 
-/** effects[row, column] += gradient[pos, row] · vectors[pos, column], for the block's positions up to the batch's last. */
-async function addDots(
+/** The effects of what is written just below, where no attention lies between. */
+async function readOff(
   { local, sources, sessions, work }: PreparedSweep,
   { positions, nRows, gradient }: SweepState,
   block: WrittenBlock,
@@ -266,115 +256,37 @@ async function addDots(
   effects: Float32Array,
 ): Promise<void> {
   const { dModel } = local.model.dimensions;
-  const { firstPos, width } = block;
-  const span = positions.to - firstPos;
-  if (span <= 0) return;
-  work.multiplications += span * nRows * width * dModel;
-  const dots = buffers.dots(span * nRows * width);
-  const start = (firstPos - positions.from) * nRows * dModel;
+  const { width } = block;
+  const nPos = positions.to - positions.from;
+  work.multiplications += nPos * nRows * width * dModel;
+  const dots = buffers.dots(nPos * nRows * width);
   await sessions.dots.run(
     {
-      gradient: floatTensor(gradient.subarray(start), [span, nRows, dModel]),
-      vectors: floatTensor(block.vectors.subarray(0, span * width * dModel), [span, width, dModel]),
+      gradient: floatTensor(gradient, [nPos, nRows, dModel]),
+      vectors: floatTensor(block.vectors.subarray(0, nPos * width * dModel), [nPos, width, dModel]),
     },
-    { dots: floatTensor(dots, [span, nRows, width]) },
+    { dots: floatTensor(dots, [nPos, nRows, width]) },
   );
-  for (let pos = 0; pos < span; pos++) {
-    const columns = block.columns.subarray(pos * width, (pos + 1) * width);
+  addEffects(dots, nRows, block, sources.count, effects);
+}
+
+/** effects[row, column] += dots[pos, row, place of the column at pos] */
+function addEffects(
+  dots: Float32Array,
+  nRows: number,
+  { columns, width }: WrittenBlock,
+  nColumns: number,
+  effects: Float32Array,
+): void {
+  const nPos = dots.length / (nRows * width);
+  for (let pos = 0; pos < nPos; pos++) {
     for (let row = 0; row < nRows; row++) {
       const from = (pos * nRows + row) * width;
-      const to = row * sources.count;
+      const to = row * nColumns;
       for (let place = 0; place < width; place++) {
-        if (columns[place] >= 0) effects[to + columns[place]] += dots[from + place];
+        const column = columns[pos * width + place];
+        if (column >= 0) effects[to + column] += dots[from + place];
       }
     }
   }
-}
-
-/**
- * Back through one layer's attention, positions first so that "positions up to p" is a prefix:
- *   carried[k, row] = gradient[k, row] + Σ_head Σ_q pattern[head, q, k] · (gradient[q, row] · output_head) · value_head
- * Queries that share keys and values are summed in the inner dimension of the middle product. With special tokens, a
- * second result gives their effects through this layer: special[row, token].
- */
-function carryGraph({ dModel, nHeads, nKeyValueHeads, dHead }: ModelDimensions, hasSpecial: boolean): Uint8Array {
-  const graph = new GraphBuilder();
-  const groups = nHeads / nKeyValueHeads;
-  const gradient = graph.input('gradient', 'float32', ['pos', 'row', dModel]);
-  const pattern = graph.input('pattern', 'float32', [nKeyValueHeads, 'pos', 'query']);
-  const output = graph.input('output', 'float32', [dModel, nHeads * dHead]);
-  const value = graph.input('value', 'float32', [nKeyValueHeads * dHead, dModel]);
-  const shape = graph.node('Shape', [gradient]);
-  const [nPos, nRows] = [0, 1].map((axis) =>
-    graph.node('Slice', [shape, graph.integers([axis]), graph.integers([axis + 1])]),
-  );
-  const reshape = (x: string, dims: readonly string[]) =>
-    graph.node('Reshape', [x, graph.node('Concat', dims, { axis: 0 })]);
-  const flat = graph.node('Reshape', [gradient, graph.integers([-1, dModel])]);
-  const atHeads = reshape(graph.node('MatMul', [flat, output]), [
-    nPos,
-    nRows,
-    graph.integers([nKeyValueHeads, groups, dHead]),
-  ]);
-  const byQuery = reshape(graph.node('Transpose', [atHeads], { perm: [2, 3, 0, 1, 4] }), [
-    graph.integers([nKeyValueHeads]),
-    graph.node('Mul', [nPos, graph.integers([groups])]),
-    graph.integers([-1]),
-  ]);
-  const byKey = reshape(graph.node('MatMul', [pattern, byQuery]), [
-    graph.integers([nKeyValueHeads]),
-    nPos,
-    nRows,
-    graph.integers([dHead]),
-  ]);
-  const atValues = graph.node('Reshape', [
-    graph.node('Transpose', [byKey], { perm: [1, 2, 0, 3] }),
-    graph.integers([-1, nKeyValueHeads * dHead]),
-  ]);
-  if (hasSpecial) {
-    const specialPattern = graph.input('specialPattern', 'float32', [nKeyValueHeads, 'token', 'query']);
-    const specialValues = graph.input('specialValues', 'float32', ['read', 'token']);
-    const looked = reshape(graph.node('MatMul', [specialPattern, byQuery]), [
-      graph.integers([nKeyValueHeads]),
-      graph.integers([-1]),
-      nRows,
-      graph.integers([dHead]),
-    ]);
-    const byRow = reshape(graph.node('Transpose', [looked], { perm: [2, 0, 1, 3] }), [nRows, graph.integers([-1])]);
-    graph.node('MatMul', [byRow, specialValues], {}, 'special');
-    graph.output('special', 'float32', ['row', 'token']);
-  }
-  const back = reshape(graph.node('MatMul', [atValues, value]), [nPos, nRows, graph.integers([dModel])]);
-  graph.node('Add', [gradient, back], {}, 'carried');
-  graph.output('carried', 'float32', ['pos', 'row', dModel]);
-  return graph.encode();
-}
-
-function dotsGraph({ dModel }: ModelDimensions): Uint8Array {
-  const graph = new GraphBuilder();
-  const gradient = graph.input('gradient', 'float32', ['pos', 'row', dModel]);
-  const vectors = graph.input('vectors', 'float32', ['pos', 'source', dModel]);
-  graph.node('FusedMatMul', [gradient, vectors], { transB: 1 }, 'dots', 'com.microsoft');
-  graph.output('dots', 'float32', ['pos', 'row', 'source']);
-  return graph.encode();
-}
-
-function skipGraph({ dModel }: ModelDimensions): Uint8Array {
-  const graph = new GraphBuilder();
-  const gradient = graph.input('gradient', 'float32', ['pos', 'row', dModel]);
-  const matrix = graph.input('matrix', 'float32', [dModel, dModel]);
-  const scale = graph.input('scale', 'float32', ['pos', 1, 1]);
-  const through = graph.node('Mul', [graph.node('MatMul', [gradient, matrix]), scale]);
-  graph.node('Add', [gradient, through], {}, 'carried');
-  graph.output('carried', 'float32', ['pos', 'row', dModel]);
-  return graph.encode();
-}
-
-function productGraph(): Uint8Array {
-  const graph = new GraphBuilder();
-  const x = graph.input('x', 'float32', ['row', 'in']);
-  const w = graph.input('w', 'float32', ['out', 'in']);
-  graph.node('Gemm', [x, w], { transB: 1 }, 'y');
-  graph.output('y', 'float32', ['row', 'out']);
-  return graph.encode();
 }
