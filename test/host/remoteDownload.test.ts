@@ -3,11 +3,14 @@ import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import fs from 'node:fs/promises';
+import { IncomingMessage } from 'node:http';
+import { Socket } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
 import { test } from 'node:test';
 import { type DownloadOptions, downloadFile, spareBytes } from '../../src/host/remote/download.ts';
+import type { Hub } from '../../src/host/remote/hub.ts';
 import { blobPath, incompletePath, lockPath } from '../../src/host/remote/hubCache.ts';
 import { isAbort, UserError } from '../../src/protocol/errors.ts';
 import { commit, hubPlace, servedRepo } from '../support/hubPlace.ts';
@@ -128,6 +131,7 @@ test('an answer that ignores the range is taken from its start', async () => {
     return null;
   };
   assert.deepEqual(await fs.readFile(await place.get()), large);
+  assert.equal(signedReads(place.server).length, 1);
 });
 
 test('a continuation that begins elsewhere is not appended', async () => {
@@ -136,6 +140,10 @@ test('a continuation that begins elsewhere is not appended', async () => {
   await fs.writeFile(place.part, large.subarray(0, 1000));
   failReads(place.server, { headers: { 'content-range': `bytes 900-${large.length - 1}/${large.length}` } });
   assert.deepEqual(await fs.readFile(await place.get()), large);
+  assert.deepEqual(
+    signedReads(place.server).map(({ headers }) => headers.range),
+    ['bytes=1000-', undefined],
+  );
 });
 
 test('what an earlier session left is checked too: one wrong byte in it and the file starts again', async () => {
@@ -178,9 +186,20 @@ test('a file of another size than promised is refused before it fills the disk',
   }
 });
 
+test('a file that is longer than promised and does not say so is stopped at the promised size', async () => {
+  await using place = await setUp();
+  place.server.fault = ({ kind }) => (kind === 'signed' ? { body: 'x'.repeat(2_000_000) } : null);
+  let most = 0;
+  const onBytes = (received: number) => {
+    most = Math.max(most, received);
+  };
+  await assert.rejects(place.get({ onBytes }), checkUserError('download.damaged', /larger than the 200000/));
+  assert.ok(most <= large.length, String(most));
+});
+
 test('a file that changes on the hub in mid-download is taken anew, not mixed', async () => {
   await using place = await setUp();
-  const changed = randomBytes(180_000);
+  const changed = randomBytes(large.length);
   place.server.fault = ({ kind }) => {
     if (kind !== 'signed' || place.server.seen.filter((request) => request.kind === 'signed').length > 1) return null;
     place.server.repos.set(repo, servedRepo({ 'weights/model.safetensors': changed }));
@@ -189,6 +208,10 @@ test('a file that changes on the hub in mid-download is taken anew, not mixed', 
   const file = await place.get();
   assert.deepEqual(await fs.readFile(file), changed);
   assert.equal(path.basename(await fs.readlink(file)), sha256(changed));
+  assert.deepEqual(
+    signedReads(place.server).map(({ headers }) => headers.range),
+    [undefined, undefined],
+  );
   await assert.rejects(fs.stat(place.part), 'the part of the old file is gone');
 });
 
@@ -269,6 +292,22 @@ test('a redirect to something that is no web address is refused', async () => {
     place.server.fault = () => ({ status: 302, headers: { location } });
     await assert.rejects(place.get(), checkUserError('hub.oddAnswer', /redirect/));
   }
+});
+
+test('a secure address never leads to an open one', async () => {
+  await using place = await setUp();
+  const asked: string[] = [];
+  const hub: Hub = {
+    ...place.hub,
+    endpoint: 'https://hub.test',
+    http: async (address) => {
+      asked.push(address.origin);
+      const body = new IncomingMessage(new Socket());
+      return { status: 302, headers: { location: 'http://hub.test/open' }, body };
+    },
+  };
+  await assert.rejects(place.get({ hub }), checkUserError('hub.oddAnswer', /secure address to an open one/));
+  assert.deepEqual(asked, ['https://hub.test']);
 });
 
 test('an ETag or commit that would leave the cache is refused', async () => {
