@@ -2,6 +2,7 @@ import type { CircuitGraph } from './circuitGraph.ts';
 import { foreignFields } from './foreignFields.ts';
 import { asText, isObject, type JsonObject, parseJson } from './json.ts';
 import { objectIn } from './readMetadata.ts';
+import { pinnedWithMembers } from './subgraphRecord.ts';
 import { writeGraph } from './writeGraph.ts';
 
 /**
@@ -15,6 +16,7 @@ export function toCircuitTracer(graph: CircuitGraph, scan: string = graph.metada
   return writeGraph({
     ...graph,
     metadata: { ...graph.metadata, scan },
+    view: { ...graph.view, pinned: pinnedWithMembers(graph.view) },
     foreign: { ...foreign, metadata: { transcoder_list: [], ...metadata } },
   });
 }
@@ -30,6 +32,7 @@ export function toNeuronpedia(graph: CircuitGraph, modelId: string, sourceSet: s
   return writeGraph({
     ...graph,
     metadata: { ...graph.metadata, scan: modelId },
+    view: { ...graph.view, pinned: pinnedWithMembers(graph.view) },
     foreign: {
       ...foreign,
       info: { transcoder_set: graph.metadata.scan, ...foreign.info },

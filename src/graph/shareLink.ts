@@ -1,7 +1,7 @@
 import { UserError } from '../protocol/errors.ts';
 import type { CircuitGraph } from './circuitGraph.ts';
 import { safeSlug } from './readMetadata.ts';
-import { labelPairs } from './subgraphRecord.ts';
+import { labelPairs, pinnedWithMembers } from './subgraphRecord.ts';
 
 /** Browsers and servers cut longer addresses. */
 const maxLinkLength = 16_000;
@@ -46,7 +46,8 @@ export function shareLink(graph: CircuitGraph, viewer: string, modelId: string |
   const { view } = graph;
   const clerps = labelPairs(graph);
   const parameters = new URLSearchParams({ slug: graph.metadata.slug });
-  if (view.pinned.length > 0) parameters.set('pinnedIds', view.pinned.join(','));
+  const pinned = pinnedWithMembers(view);
+  if (pinned.length > 0) parameters.set('pinnedIds', pinned.join(','));
   if (view.supernodes.length > 0) {
     parameters.set('supernodes', JSON.stringify(view.supernodes.map(({ label, members }) => [label, ...members])));
   }

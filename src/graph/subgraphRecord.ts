@@ -26,7 +26,7 @@ export function toSubgraphRecord(graph: CircuitGraph, modelId: string, displayNa
     modelId,
     slug: graph.metadata.slug,
     displayName,
-    pinnedIds: view.pinned,
+    pinnedIds: pinnedWithMembers(view),
     supernodes: view.supernodes.map(({ label, members }) => [label, ...members]),
     clerps: labelPairs(graph),
     pruningThreshold: view.pruningThreshold,
@@ -46,6 +46,11 @@ export function readSubgraphRecord(text: string): JsonObject {
     'This text is no saved subgraph: it has neither `pinnedIds` nor `supernodes`.',
     'Copy the whole record, from { to }.',
   );
+}
+
+/** Pinned nodes and, as other viewers want them pinned too, the members of supernodes; each once. */
+export function pinnedWithMembers(view: GraphView): readonly string[] {
+  return [...new Set([...view.pinned, ...view.supernodes.flatMap(({ members }) => members)])];
 }
 
 /** The user's labels of features, by the ids that viewers give them. */

@@ -51,6 +51,15 @@ test('an export for Neuronpedia names its model and source set, and still opens 
   assert.deepEqual([again.nodes, again.edges, again.view], [graph.nodes, graph.edges, graph.view]);
 });
 
+test('other viewers get the members of supernodes as pinned nodes, which they draw only then', () => {
+  const graph = dallasGraph({ pinned: ['2_20_2'], supernodes: [{ label: 'Texas', members: ['1_10_1', '2_20_2'] }] });
+  const pinned = ['2_20_2', '1_10_1'];
+  assert.deepEqual(JSON.parse(toCircuitTracer(graph)).qParams.pinnedIds, pinned);
+  assert.deepEqual(JSON.parse(toNeuronpedia(graph, 'm', null)).qParams.pinnedIds, pinned);
+  assert.equal(parseShareLink(shareLink(graph, 'https://example.org', 'm')).view.pinnedIds, pinned.join(','));
+  assert.deepEqual(toSubgraphRecord(graph, 'm', 'Texas').pinnedIds, pinned);
+});
+
 test('what Neuronpedia would not draw is told before the export', () => {
   assert.deepEqual(neuronpediaProblems(dallasGraph()), []);
   const flat = smallGraph(new Array(70).fill('a'), [feature(0, 1, 1), token(1, 1, 'a')], []);
