@@ -6,7 +6,7 @@ import { UserError } from '../protocol/errors.ts';
 import { readHubSettings } from './config.ts';
 import type { EngineProcess } from './engineProcess.ts';
 import type { Log } from './log.ts';
-import type { KnownPair, Machine } from './remote/catalog.ts';
+import type { HostMachine, KnownPair } from './remote/catalog.ts';
 import { freeDiskBytes } from './remote/download.ts';
 import { type CachedPlace, Downloads, deletePlace } from './remote/downloads.ts';
 import { type HubEnvironment, readHubEnvironment } from './remote/environment.ts';
@@ -86,8 +86,8 @@ export class ModelLibrary implements vscode.Disposable {
     else await this.#services.secrets.store(tokenKey, token);
   }
 
-  async machine(): Promise<Machine> {
-    return { memory: os.totalmem(), freeDisk: await freeDiskBytes(this.cache) };
+  async machine(): Promise<HostMachine> {
+    return { memory: os.totalmem(), cores: os.availableParallelism(), freeDisk: await freeDiskBytes(this.cache) };
   }
 
   /** Pairs on this machine: the hub cache's, then own folders. */

@@ -1,3 +1,5 @@
+import { estimateTrace, type Machine, type TraceEstimate } from '../../protocol/estimate.ts';
+
 /** A model and a transcoder set that belong together, as both are published. */
 export type KnownPair = {
   /** Name as its makers write it. */
@@ -55,6 +57,17 @@ export const knownPairs: readonly KnownPair[] = [
     modelBytes: 1.5 * gigabyte,
     transcoderBytes: 28 * 671 * megabyte,
     featuresPerLayer: 163_840,
+    isGated: false,
+  },
+  {
+    ...qwen(28, 1024),
+    name: 'Qwen3 0.6B Base, cross-layer',
+    model: 'Qwen/Qwen3-0.6B-Base',
+    transcoders: 'bluelightai/clt-qwen3-0.6b-base-20k',
+    kind: 'cross-layer',
+    modelBytes: 1.2 * gigabyte,
+    transcoderBytes: null,
+    featuresPerLayer: 20_480,
     isGated: false,
   },
   {
@@ -149,6 +162,7 @@ export const knownPairs: readonly KnownPair[] = [
     featuresPerLayer: null,
     isGated: true,
   },
+  gemmaScope2('12b', 'pt'),
   gemmaScope2('12b', 'it'),
   {
     nLayers: 24,
@@ -163,6 +177,7 @@ export const knownPairs: readonly KnownPair[] = [
     featuresPerLayer: null,
     isGated: false,
   },
+  gemmaScope2('27b', 'pt'),
   gemmaScope2('27b', 'it'),
 ];
 
@@ -180,7 +195,8 @@ function gemmaScope2(
     modelBytes,
     featuresPerLayer,
     name: `Gemma 3 ${title}${variant === 'it' ? ' Instruct' : ''}`,
-    model: `google/gemma-3-${size}${variant === 'it' || size === '270m' ? (variant === 'it' ? '-it' : '') : '-pt'}`,
+    // The smallest one's base model has no ending.
+    model: `google/gemma-3-${size}${size === '270m' && variant === 'pt' ? '' : `-${variant}`}`,
     transcoders: `mwhanna/gemma-scope-2-${size}-${variant}/transcoder_all/width_16k_l0_small`,
     kind: 'per-layer',
     // Encoder, decoder, two biases and a threshold per layer, in float32.
@@ -189,55 +205,48 @@ function gemmaScope2(
   };
 }
 
-export type Machine = {
-  /** Bytes of memory, and of free disk where downloads go. */
-  readonly memory: number;
-  readonly freeDisk: number;
-};
+/** The machine that models are judged for; `freeDisk` in bytes where downloads go. */
+export type HostMachine = Machine & { readonly freeDisk: number };
 
 export type Fit = {
   /** Bytes of files; null when the hub has not been asked. */
   readonly downloadBytes: number | null;
-  /** Bytes of memory that a trace takes, and that the files want as cache to be fast. */
-  readonly ownBytes: number | null;
+  /** What a trace of a prompt of two sentences takes. */
+  readonly trace: TraceEstimate;
   readonly verdict: 'fits' | 'slow' | 'too large' | 'no room on disk' | 'unknown';
 };
 
-/** Above this share of the memory a trace would starve the rest of the machine. */
-const mostOfMemory = 0.8;
+/** A prompt of two sentences. */
+const usualTokens = 32;
 
 /**
  * Whether a pair can be traced here. Weights are read where they lie, so that only working memory must fit; files larger
  * than the memory are read from disk again for each trace, which is slow. The graphics card is not judged: what it
  * could take over is only known once the engine has measured it.
  */
-export function fitOf(pair: KnownPair, machine: Machine): Fit {
-  const ownBytes = workingMemory(pair);
-  if (pair.modelBytes === null || pair.transcoderBytes === null) {
-    return {
-      downloadBytes: null,
-      ownBytes,
-      verdict: ownBytes > machine.memory * mostOfMemory ? 'too large' : 'unknown',
-    };
-  }
-  const downloadBytes = pair.modelBytes + pair.transcoderBytes;
-  const verdict =
-    ownBytes > machine.memory * mostOfMemory
-      ? 'too large'
-      : downloadBytes > machine.freeDisk
-        ? 'no room on disk'
-        : downloadBytes + ownBytes > machine.memory
-          ? 'slow'
-          : 'fits';
-  return { downloadBytes, ownBytes, verdict };
+export function fitOf(pair: KnownPair, machine: HostMachine): Fit {
+  const trace = estimateTrace({ ...sizeOfPair(pair), nTokens: usualTokens, maxFeatureNodes: 'adaptive' }, machine);
+  const { modelBytes, transcoderBytes } = pair;
+  const downloadBytes = modelBytes === null || transcoderBytes === null ? null : modelBytes + transcoderBytes;
+  return { downloadBytes, trace, verdict: verdictOf(trace, downloadBytes, machine) };
 }
 
-/** Working memory of a trace of 64 tokens: see `estimateTrace`, of which this is the part known before the download. */
-function workingMemory(pair: KnownPair): number {
-  const float = 4;
-  const oneLayer = float * pair.dModel * pair.dModel * 12;
-  const encoder = float * pair.dModel * 4096;
-  const activations = float * 64 * (pair.featuresPerLayer ?? 131_072);
-  const logits = float * pair.dVocab * 64;
-  return 350e6 + oneLayer + encoder + activations + logits;
+function verdictOf(trace: TraceEstimate, downloadBytes: number | null, machine: HostMachine): Fit['verdict'] {
+  if (trace.verdict === 'over') return 'too large';
+  if (downloadBytes === null) return 'unknown';
+  if (downloadBytes > machine.freeDisk) return 'no room on disk';
+  return trace.verdict === 'slow' || downloadBytes + trace.bytes > machine.memory ? 'slow' : 'fits';
+}
+
+/** Sizes as a trace sees them; what is not published is taken from the shapes of its kind. */
+function sizeOfPair(pair: KnownPair): Pick<Parameters<typeof estimateTrace>[0], 'model' | 'set'> {
+  const { nLayers, dModel, dVocab, kind } = pair;
+  const parameters = nLayers * 12 * dModel ** 2 + dVocab * dModel;
+  const featuresPerLayer = pair.featuresPerLayer ?? 131_072;
+  const writes = kind === 'cross-layer' ? (nLayers + 1) / 2 : 1;
+  const setBytes = nLayers * featuresPerLayer * dModel * (1 + writes) * 2;
+  return {
+    model: { nLayers, dModel, dVocab, parameters, weightBytes: pair.modelBytes ?? parameters * 2 },
+    set: { kind, nLayers, featuresPerLayer, weightBytes: pair.transcoderBytes ?? setBytes },
+  };
 }

@@ -7,6 +7,7 @@ import { type Fit, fitOf, type KnownPair, knownPairs } from '../remote/catalog.t
 import { type Download, nameOf } from '../remote/downloads.ts';
 import type { FoundPair } from '../remote/inventory.ts';
 import { formatBytes } from '../remote/sizes.ts';
+import { describeEstimate } from '../traceEstimate.ts';
 
 /** One row of the Models view. */
 export type ModelRow =
@@ -187,7 +188,7 @@ function knownItem(pair: KnownPair, fit: Fit): vscode.TreeItem {
     `Transcoders: ${pair.transcoders}, ${pair.kind}`,
     pair.featuresPerLayer === null ? null : `${pair.nLayers} layers of ${pair.featuresPerLayer} features`,
     `Download: ${sizeOf(fit)}. ${reasonOf(fit)}`,
-    `Memory for a trace: about ${formatBytes(fit.ownBytes ?? 0)}, more makes it faster. Graphics memory: unknown.`,
+    `A trace of 32 tokens takes ${describeEstimate(fit.trace)}, on the processor. Graphics card: unknown.`,
     pair.isGated ? 'Its terms must be accepted on the hub; needs an access token.' : null,
     pair.isSuggested ? 'A good first real model.' : null,
   ]
@@ -214,7 +215,7 @@ export function verdictOf({ verdict }: Fit): string {
 function reasonOf({ verdict }: Fit): string {
   return {
     fits: 'It fits this machine.',
-    slow: 'Its files exceed the memory of this machine: each trace reads them from disk again.',
+    slow: 'Traces take minutes here, or read files from disk again that exceed the memory.',
     'too large': 'A trace takes more memory than this machine has.',
     'no room on disk': 'It exceeds what is free on the disk.',
     unknown: 'The hub is asked for its size before a download.',
