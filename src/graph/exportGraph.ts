@@ -16,7 +16,7 @@ export function toCircuitTracer(graph: CircuitGraph, scan: string = graph.metada
   return writeGraph({
     ...graph,
     metadata: { ...graph.metadata, scan },
-    view: { ...graph.view, pinned: pinnedWithMembers(graph.view) },
+    ...forOtherViewers(graph),
     foreign: { ...foreign, metadata: { transcoder_list: [], ...metadata } },
   });
 }
@@ -32,7 +32,7 @@ export function toNeuronpedia(graph: CircuitGraph, modelId: string, sourceSet: s
   return writeGraph({
     ...graph,
     metadata: { ...graph.metadata, scan: modelId },
-    view: { ...graph.view, pinned: pinnedWithMembers(graph.view) },
+    ...forOtherViewers(graph),
     foreign: {
       ...foreign,
       info: { transcoder_set: graph.metadata.scan, ...foreign.info },
@@ -42,6 +42,17 @@ export function toNeuronpedia(graph: CircuitGraph, modelId: string, sourceSet: s
       },
     },
   });
+}
+
+/** Names that the user gave stand at the nodes, and members of supernodes are pinned: other viewers look there. */
+function forOtherViewers({ nodes, view }: CircuitGraph): Pick<CircuitGraph, 'nodes' | 'view'> {
+  return {
+    nodes: nodes.map((node) => {
+      const isNamed = node.kind !== 'logit' && node.kind !== 'token' && Object.hasOwn(view.labels, node.id);
+      return isNamed ? { ...node, label: view.labels[node.id] } : node;
+    }),
+    view: { ...view, pinned: pinnedWithMembers(view) },
+  };
 }
 
 /**

@@ -48,7 +48,10 @@ test('an export for Neuronpedia names its model and source set, and still opens 
   assert.equal(file.metadata.feature_details.neuronpedia_source_set, 'gemmascope-transcoder-16k');
   assert.equal(file.metadata.info.transcoder_set, 'example/set');
   const again = readGraph(text).graph;
-  assert.deepEqual([again.nodes, again.edges, again.view], [graph.nodes, graph.edges, graph.view]);
+  assert.deepEqual([again.edges, again.view], [graph.edges, graph.view]);
+  // The user's name of a feature stands at the feature, where Neuronpedia looks for it.
+  const named = graph.nodes.map((node) => (node.id === '2_20_2' ? { ...node, label: 'say a capital' } : node));
+  assert.deepEqual(again.nodes, named);
 });
 
 test('other viewers get the members of supernodes as pinned nodes, which they draw only then', () => {
