@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import * as vscode from 'vscode';
 import type { CircuitGraph, GraphView } from '../graph/circuitGraph.ts';
 import type { Log } from './log.ts';
@@ -73,13 +74,15 @@ export class Traces implements vscode.Disposable {
     return this.#open.get(id) ?? null;
   }
 
-  /** Keeps a new trace and makes it the active one. */
+  /** Keeps a new trace and makes it the active one, at once; resolves when it is written. */
   async add(record: TraceRecord, graph: CircuitGraph): Promise<OpenTrace> {
     const trace = { record, graph };
     this.#records = [record, ...this.#records.filter((other) => other.id !== record.id)];
     this.#open.set(record.id, trace);
     this.#changed.fire({ type: 'list' });
     this.activate(record.id);
+    // Drawing goes before writing, each in a turn of its own.
+    await nextTurn();
     await this.#store.writeGraph(record.id, graph);
     await this.#store.writeRecord(record);
     return trace;

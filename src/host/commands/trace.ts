@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import * as vscode from 'vscode';
 import type { ModelPair, Prompt, TraceRequest, TraceResult } from '../../protocol/engine.ts';
 import { isAbort, UserError } from '../../protocol/errors.ts';
@@ -45,6 +46,9 @@ export async function traceAgain(services: TraceServices, record: TraceRecord): 
   await traceChosen(services, { prompt: record.prompt, placed, uri: null }, performance.now(), record);
 }
 
+/** Milliseconds between two samples of the extension host's event loop. */
+const sampling = 5;
+
 /** Milliseconds between two reports of progress to the screen. */
 const progressInterval = 80;
 
@@ -56,14 +60,17 @@ async function traceChosen(
 ): Promise<void> {
   const { engine, jobs, panels, traces, log } = services;
   const config = readConfig(services.extensionPath);
+  const delay = monitorEventLoopDelay({ resolution: sampling });
+  delay.enable();
+  // Forking a process and making a panel hold up the extension host: each gets a turn of its own.
   engine.start();
+  await nextTurn();
   const title = `Tracing “${endOf(chosen.placed.text, 48)}”`;
   await jobs.run(title, async (job) => {
-    const delay = monitorEventLoopDelay({ resolution: 5 });
-    delay.enable();
     const controller = new AbortController();
     const signal = AbortSignal.any([job.signal, controller.signal]);
     const panel = panels.forNewTrace(endOf(chosen.placed.text, 32));
+    await nextTurn();
     let preview: Preview | null = null;
     let heading = title;
     let said = 0;
@@ -90,9 +97,11 @@ async function traceChosen(
       const request = traceRequest(config, chosen.prompt);
       const result = await engine.call('trace', request, { signal, onProgress: say });
       const record = newRecord(request, result, chosen, performance.now() - started, earlier);
-      await traces.add(record, result.graph);
+      const written = traces.add(record, result.graph);
       panel.show({ type: 'trace', id: record.id });
-      logTrace(log, result, performance.now() - started, delay.max / 1e6);
+      await written;
+      // What the histogram holds includes the time between two samples.
+      logTrace(log, result, performance.now() - started, delay.max / 1e6 - sampling);
     } catch (error) {
       panel.show(isAbort(error) ? panelAfterCancel(traces) : { type: 'failed', error: asUserError(error) });
       throw error;
