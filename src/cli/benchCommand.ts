@@ -1,9 +1,10 @@
 import { execFile } from 'node:child_process';
 import fs from 'node:fs';
+import os from 'node:os';
 import process from 'node:process';
 import { promisify } from 'node:util';
-import { isRecord } from '../engine/model/readJson.ts';
 import { type BenchResult, type BenchSize, benchOne } from './bench.ts';
+import { type PeerFigure, peerFeatures, readPeerFigures, runPeer } from './benchPeer.ts';
 import { Options } from './options.ts';
 import { builtInPair } from './product.ts';
 import type { Terminal } from './terminal.ts';
@@ -21,6 +22,8 @@ const help = `Usage: prompt-circuits bench [OPTIONS]
   --repeat N                      traces of each size; the fastest counts (3)
   --baseline FILE.json            times of another program to compare with: a list
                                   of {tokens, max_feature_nodes, seconds, peak_rss_gib}
+  --peer PYTHON                   run circuit-tracer beside it, in turns, with this
+                                  interpreter, on a folder of test/bench/make_bench_model.py
   --out FILE.json                 write the figures
 `;
 
@@ -32,6 +35,7 @@ const optionKinds = {
   batch: 'text',
   repeat: 'text',
   baseline: 'text',
+  peer: 'text',
   out: 'text',
   /** One size, printed as JSON: how the command calls itself. */
   one: 'flag',
@@ -49,13 +53,19 @@ export async function benchCommand(args: readonly string[], terminal: Terminal):
     terminal.out(`${JSON.stringify(await benchOne(sizes[0], repeats))}\n`);
     return 0;
   }
-  const baseline = readBaseline(options);
-  terminal.out(`${header(baseline !== null)}\n`);
-  const results: BenchResult[] = [];
+  const file = options.text('baseline');
+  const known = file === null ? null : readPeerFigures(file);
+  const python = options.text('peer');
+  terminal.out(`${header(known !== null || python !== null)}\n`);
+  const results: (BenchResult & { readonly peer: PeerFigure | null })[] = [];
   for (const size of sizes) {
     const result = await inOwnProcess(size, repeats);
-    results.push(result);
-    terminal.out(`${row(result, baseline)}\n`);
+    const peer =
+      python === null
+        ? (known?.get(`${size.tokens} ${peerFeatures(size)}`) ?? null)
+        : await runPeer(python, size, os.availableParallelism());
+    results.push({ ...result, peer });
+    terminal.out(`${row(result, peer)}\n`);
   }
   const out = options.text('out');
   if (out !== null) fs.writeFileSync(out, `${JSON.stringify(results, null, 1)}\n`);
@@ -86,26 +96,6 @@ async function inOwnProcess(size: BenchSize, repeats: number): Promise<BenchResu
   return JSON.parse(stdout);
 }
 
-type Baseline = ReadonlyMap<string, { readonly seconds: number; readonly bytes: number }>;
-
-/** The fastest of each size: attribution, pruning and scores, and the memory of that same run. */
-function readBaseline(options: Options): Baseline | null {
-  const file = options.text('baseline');
-  if (file === null) return null;
-  const runs: unknown = JSON.parse(fs.readFileSync(file, 'utf8'));
-  if (!Array.isArray(runs)) throw options.wrong('--baseline needs a file with a list of runs.');
-  const best = new Map<string, { seconds: number; bytes: number }>();
-  for (const run of runs) {
-    if (!isRecord(run) || !isRecord(run.seconds) || !isRecord(run.peak_rss_gib)) continue;
-    const { attribute_total: attribute, prune, scores } = run.seconds;
-    const seconds = Number(attribute) + Number(prune) + Number(scores);
-    const key = `${run.tokens} ${run.max_feature_nodes}`;
-    const bytes = Number(run.peak_rss_gib.end) * 2 ** 30;
-    if (seconds < (best.get(key)?.seconds ?? Number.POSITIVE_INFINITY)) best.set(key, { seconds, bytes });
-  }
-  return best;
-}
-
 const columns = [
   'tokens',
   'features',
@@ -125,10 +115,10 @@ const columns = [
 ];
 
 function header(hasBaseline: boolean): string {
-  return cells([...columns, ...(hasBaseline ? ['faster', 'memory'] : [])]);
+  return cells([...columns, ...(hasBaseline ? ['peer s', 'faster', 'memory'] : [])]);
 }
 
-function row(result: BenchResult, baseline: Baseline | null): string {
+function row(result: BenchResult, peer: PeerFigure | null): string {
   const { seconds } = result;
   const sweep = seconds['direct effects'] ?? 0;
   const second = (value: number | undefined) => (value ?? 0).toFixed(2);
@@ -149,12 +139,12 @@ function row(result: BenchResult, baseline: Baseline | null): string {
     (result.peakBytes / 1e6).toFixed(0),
     `${(100 * result.unexpanded).toFixed(1)}%`,
   ];
-  if (!baseline) return cells(values);
-  const features = typeof result.features === 'number' ? result.features : 4096;
-  const other = baseline.get(`${result.tokens} ${features}`);
-  const ratios = other
-    ? [`${(other.seconds / result.total).toFixed(1)}x`, `1/${(other.bytes / result.peakBytes).toFixed(1)}`]
-    : ['', ''];
+  if (!peer) return cells(values);
+  const ratios = [
+    peer.seconds.toFixed(1),
+    `${(peer.seconds / result.total).toFixed(1)}x`,
+    `1/${(peer.bytes / result.peakBytes).toFixed(1)}`,
+  ];
   return cells([...values, ...ratios]);
 }
 

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { UserError } from '../protocol/errors.ts';
 
 /** The folder of package.json: two up from the sources, one up from the bundle. */
-function productFolder(): string {
+export function productFolder(): string {
   let folder = path.dirname(fileURLToPath(import.meta.url));
   while (!fs.existsSync(path.join(folder, 'package.json'))) {
     const above = path.dirname(folder);

@@ -10,10 +10,14 @@ import { checkMemory, findActiveFeatures, gatherSources } from '../../src/engine
 import { createSweepSessions } from '../../src/engine/attribution/sweepSessions.ts';
 import { mostLikely, softmax } from '../../src/engine/attribution/targets.ts';
 import { loadModel } from '../../src/engine/model/loadModel.ts';
+import { loadTokenizer } from '../../src/engine/model/tokenizer.ts';
 import { Encoder } from '../../src/engine/transcoders/encode.ts';
 import { encoderRows } from '../../src/engine/transcoders/featureRows.ts';
 import { loadTranscoders } from '../../src/engine/transcoders/load.ts';
 import { featureInput, featureOutput } from '../../src/engine/transcoders/tapPoint.ts';
+import { influence } from '../../src/graph/influence.ts';
+import { prune } from '../../src/graph/prune.ts';
+import { defaultAttribution } from '../../src/protocol/engine.ts';
 import { goldenJson, goldensFolder } from '../support/goldens.ts';
 import { allErrors, carryUp, effectOnFeature, effectOnOutput } from '../support/plainEffects.ts';
 
@@ -126,6 +130,34 @@ test('adaptive mode leaves less influence unexpanded than it is allowed to, with
   assert.ok(loose.unexpandedInfluence < 0.5 && loose.selected.length < strict.selected.length);
   assert.ok(strict.selected.length < strict.active.count);
   assert.ok(strict.droppedEdgeWeight >= 0 && strict.droppedEdgeWeight < 1e-3);
+});
+
+test('adaptive mode keeps nodes that hold 99 % of the influence of those that all features would give', async () => {
+  const folder = path.join(import.meta.dirname, '..', 'fixtures', 'sample-pair');
+  using model = await loadModel(path.join(folder, 'model'));
+  using set = loadTranscoders(path.join(folder, 'transcoders'), model.dimensions);
+  using attributor = new Attributor(model, set);
+  // " The currency of Japan is the", after the start token.
+  const tokenizer = await loadTokenizer(path.join(folder, 'model'));
+  const ids = tokenizer.tokenize({ type: 'text', text: 'The currency of Japan is the' }).tokens.map(({ id }) => id);
+  const keptWith = async (maxFeatureNodes: 'all' | 'adaptive') => {
+    const { graph, selected } = await attributor.attribute({
+      ids,
+      firstPos: 1,
+      targets: { type: 'top', maxLogits: 10, logitProbability: 0.95 },
+      settings: { ...defaultAttribution, maxFeatureNodes },
+    });
+    const values = influence(graph.incoming, graph.outputWeight);
+    const { nodes } = prune(graph, { nodeThreshold: 0.8, edgeThreshold: 0.98 }, values);
+    // Nodes by what they are: a feature by its number among the active ones, the rest by their place after the features.
+    const name = (node: number) => (node < selected.length ? `f${selected[node]}` : `o${node - selected.length}`);
+    return new Map([...nodes.keys()].filter((node) => nodes[node]).map((node) => [name(node), values[node]]));
+  };
+  const all = await keptWith('all');
+  const adaptive = await keptWith('adaptive');
+  const sum = (entries: Iterable<[string, number]>) => [...entries].reduce((total, [, value]) => total + value, 0);
+  const shared = sum([...all].filter(([name]) => adaptive.has(name)));
+  assert.ok(shared >= 0.99 * sum(all), `${shared} of ${sum(all)}`);
 });
 
 test('attributing all features one way or the other gives the same graph', async () => {
