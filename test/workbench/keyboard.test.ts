@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
 import { after, before, type TestContext, test } from 'node:test';
+import { readGraph } from '../../src/graph/readGraph.ts';
 import { Workbench } from './harness.ts';
 
 const dallas = 'The capital of the state containing Dallas is';
@@ -83,10 +86,18 @@ test('a whole session by keyboard: trace, find the Texas features, group, name, 
 
     await palette('Prompt Circuits: Export Graph');
     await quickTitle('Export').waitFor();
-    await keyboard.type('Summary');
+    await keyboard.type('circuit-tracer');
+    await workbench.page.locator('.quick-input-list .monaco-list-row.focused', { hasText: 'circuit-tracer' }).waitFor();
     await keyboard.press('Enter');
-    await workbench.page.locator('.view-line', { hasText: 'say Austin' }).first().waitFor();
-    await workbench.shot('summary');
+    await workbench.page.locator('.quick-input-widget .monaco-button', { hasText: 'OK' }).waitFor();
+    await keyboard.press('Enter');
+    await workbench.notification(/Saved .*\.json/).waitFor();
+    const [saved] = readdirSync(workbench.workspace).filter((name) => name.endsWith('.json'));
+    const { graph } = readGraph(readFileSync(path.join(workbench.workspace, saved), 'utf8'));
+    const [group] = graph.view.supernodes;
+    assert.equal(group.label, 'say Austin');
+    const labels = group.members.map((id) => graph.nodes.find((node) => node.id === id)?.label);
+    assert.ok(labels.length > 1 && labels.every((label) => label?.includes('Texas')), String(labels));
     assert.doesNotMatch(workbench.output(), /\[error\]/);
   } catch (error) {
     await workbench.shot(`failed-${context.name.slice(0, 30).replace(/\W+/g, '-')}`);
