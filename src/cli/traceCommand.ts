@@ -5,6 +5,7 @@ import { traceInFull } from '../engine/attribution/trace.ts';
 import { describeModel, loadModel } from '../engine/model/loadModel.ts';
 import { loadTokenizer } from '../engine/model/tokenizer.ts';
 import { chooseDevice } from '../engine/runtime/device.ts';
+import { SetFeatures } from '../engine/setFeatures.ts';
 import { loadTranscoders } from '../engine/transcoders/load.ts';
 import { defaultAttribution, type Prompt, type Targets, type TraceRequest } from '../protocol/engine.ts';
 import { attributionTensors } from './attributionTensors.ts';
@@ -113,9 +114,10 @@ export async function traceCommand(args: readonly string[], terminal: Terminal):
       },
     });
     if (terminal.isInteractive) say('\r\x1b[K');
-    terminal.out(traceText(result, loaded));
+    const graph = new SetFeatures(request.pair.transcoders!).withLabels(result.graph);
+    terminal.out(traceText({ ...result, graph }, loaded));
     const out = options.text('out');
-    if (out !== null) writeCircuit(out, result.graph);
+    if (out !== null) writeCircuit(out, graph);
     const raw = options.text('raw');
     if (raw !== null) {
       writeTensors(raw, attributionTensors(model, set, attribution, [{ suffix: '', ...request.keep }]));
