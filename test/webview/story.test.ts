@@ -23,6 +23,7 @@ test('the summary names the answer, the groups behind it and the share in errors
   assert.ok(Math.abs(story.predictions[0].probability - 0.812) < 1e-9);
   assert.equal(story.groups[0].name, 'Texas');
   assert.ok(story.groups.every(({ share }) => share > 0 && share <= 1));
+  assert.equal(story.groups.length, 5);
   assert.ok(Math.abs((story.errorShare ?? 0) - 0.09) < 1e-9);
 });
 
@@ -51,6 +52,7 @@ test('what is grouped is no longer proposed', () => {
   assert.ok(proposals.every(({ members: own }) => own.every((node) => nodes[node].label !== 'Texas')));
   assert.equal(story.groups[0].name, 'Lone Star');
   assert.equal(story.groups[0].type, 'supernode');
+  assert.equal(story.groups.length, 5);
 });
 
 test('effects between the boxes of the subgraph are summed', () => {
@@ -84,6 +86,17 @@ test('with every feature pinned the subgraph explains what the graph explains, w
   const some = subgraphScores(index, new Set([...features].slice(0, 12)));
   assert.ok(none.replacement < some.replacement && some.replacement < all.replacement);
   assert.ok(all.replacement <= 1 && none.replacement > 0);
+  // With nothing pinned a path counts only when it leads from a token to an output in one step.
+  const { source, target } = index.graph.edges;
+  let direct = 0;
+  let whole = 0;
+  index.share.forEach((share, edge) => {
+    const output = nodes[target[edge]];
+    if (output.kind !== 'logit') return;
+    whole += Math.abs(share) * (output.probability ?? 0);
+    if (nodes[source[edge]].kind === 'token') direct += Math.abs(share) * (output.probability ?? 0);
+  });
+  assert.ok(Math.abs(none.replacement - direct / whole) < 1e-6);
 });
 
 test('search finds by label, token, feature number, layer and example text, the most influential first', () => {
@@ -96,6 +109,11 @@ test('search finds by label, token, feature number, layer and example text, the 
     ['3_113_9'],
   );
   assert.ok(findNodes(index, 'dallas l1', nameOf, none).every((node) => nodes[node].layer === 1));
+  // A place is matched whole: 3/11 is no part of 3/113, whatever a label says.
+  assert.deepEqual(
+    findNodes(index, '3/11', (node) => `see 3/113 ${node}`, none),
+    [],
+  );
   assert.deepEqual(labels(''), []);
   assert.deepEqual(labels('no such thing'), []);
   const cards = new Map([['1/127', { type: 'ready', card: sampleCard(1, 127, '') } as const]]);
