@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { readCase } from '../../src/cli/goldenCase.ts';
 import { type NamedTensor, readTensors } from '../../src/cli/tensorFile.ts';
+import { Attributor } from '../../src/engine/attribution/attribute.ts';
 import { Intervener } from '../../src/engine/interventions/intervene.ts';
 import { editsOf } from '../../src/engine/interventions/intervention.ts';
 import { type InterventionSettings, type Parts, type Pass, runEdited } from '../../src/engine/interventions/run.ts';
@@ -154,6 +155,39 @@ for (const name of families) {
     }
   });
 }
+
+test('on a prompt too long to keep its attention patterns, graph and frozen edits are the same', async () => {
+  for (const name of ['llama-clt-jumprelu', 'gemma2-plt-jumprelu', 'gpt-oss-clt']) {
+    const golden = readCase(path.join(goldens, name));
+    const results = [];
+    for (const patternBytes of [2 ** 30, 1000]) {
+      using model = await loadModel(golden.model, { patternBytes });
+      using set = loadTranscoders(golden.transcoders, model.dimensions);
+      using attributor = new Attributor(model, set);
+      const { graph, run: original, active } = await attributor.attribute(golden.request);
+      assert.equal(original.layers[0].attnBlock === null, patternBytes > 1000);
+      const { ids, firstPos } = golden.request;
+      const site = { layer: active.layer[0], pos: active.pos[0], feature: active.feature[0] };
+      const settings = {
+        ...free,
+        interventions: [{ ...site, kind: 'ablate' as const, value: 0 }],
+        freezeAttention: true,
+      };
+      const span = { from: 0, nPos: ids.length };
+      const options = { span, nPrompt: ids.length, firstPos, record: 'none', logits: 'last' } as const;
+      const { run: edited } = await runEdited(
+        { model, set, encoder: attributor.encoder },
+        ids,
+        settings,
+        original,
+        options,
+      );
+      results.push({ weights: graph.incoming.weight, logits: edited.logits });
+    }
+    checkClose(`edges of ${name}`, results[1].weights, results[0].weights, 2e-5);
+    checkClose(`logits of ${name}`, results[1].logits, results[0].logits, 2e-5);
+  }
+});
 
 test('adding to a feature is setting it to its activation and more', async () => {
   using opened = await open('llama-clt-jumprelu');

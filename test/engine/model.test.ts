@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
-import type { ForwardResult, LanguageModel } from '../../src/engine/model/languageModel.ts';
+import { wholePattern } from '../../src/engine/model/attentionBlocks.ts';
+import type { ForwardResult, LanguageModel, LayerCapture } from '../../src/engine/model/languageModel.ts';
 import { loadModel } from '../../src/engine/model/loadModel.ts';
 import { checkClose, concatenated, floats, integers, SafetensorsFile } from '../support/tensors.ts';
 
@@ -83,6 +84,19 @@ for (const name of ['mistral', 'qwen2', 'llama-shards', 'gemma3-multimodal', 'gp
   });
 }
 
+/** Compares all that a layer leaves but its pattern's block function. */
+function checkCapture(
+  place: string,
+  { attnBlock: _, ...got }: LayerCapture,
+  { attnBlock: __, ...wanted }: LayerCapture,
+): void {
+  for (const [key, values] of Object.entries(wanted)) {
+    const own = got[key as keyof typeof wanted];
+    assert.equal(own === null, values === null, `${place} ${key}`);
+    if (own && values) checkClose(`${place} ${key}`, own, values, 2e-5);
+  }
+}
+
 for (const name of ['llama-plt-relu', 'gemma2-plt-jumprelu', 'gemma3-plt-jumprelu', 'gpt-oss-clt']) {
   test(`on ${name} a prompt that begins like the one before leaves what a run of its own leaves`, async () => {
     const folder = path.join(goldens, name, 'model');
@@ -109,14 +123,60 @@ for (const name of ['llama-plt-relu', 'gemma2-plt-jumprelu', 'gemma3-plt-jumprel
         checkClose(`${place} ${key}`, got[key], expected[key], 2e-5);
       }
       for (const [layer, capture] of expected.layers.entries()) {
-        for (const [key, values] of Object.entries(capture)) {
-          const own = got.layers[layer][key as keyof typeof capture];
-          assert.equal(own === null, values === null, `${place} ${key}`);
-          if (own && values) checkClose(`${place} ${key} of layer ${layer}`, own, values, 2e-5);
-        }
+        checkCapture(`${place} layer ${layer}:`, got.layers[layer], capture);
       }
       assert.equal(await warm.forward(ids, { logits: 'last' }), got, 'the same prompt again is not run again');
       before = ids;
+    }
+  });
+}
+
+for (const name of ['llama-plt-relu', 'qwen3-plt-relu', 'gemma2-plt-jumprelu', 'gemma3-plt-jumprelu', 'gpt-oss-clt']) {
+  test(`on ${name} a prompt too long to keep its patterns leaves the same, and makes patterns again in parts`, async () => {
+    const folder = path.join(goldens, name, 'model');
+    const ids = [5, 80, 200, 7, 33, 90, 12, 64, 3, 41, 160];
+    using model = await loadModel(folder);
+    const whole = await model.forward(ids, { logits: 'last' });
+    const { nHeads } = model.dimensions;
+    // Room for the scores of 1, 4 and all 11 positions at a time, but not for all layers' patterns.
+    for (const atOnce of [1, 4, 11]) {
+      using tight = await loadModel(folder, {
+        patternBytes: Math.min(3 * atOnce * nHeads * 11 * 4, whole.layers.length * nHeads * 11 * 11 * 4 - 1),
+      });
+      const progress: number[] = [];
+      const run = await tight.forward(ids, {
+        logits: 'last',
+        onProgress: (done, total) => progress.push(done / total),
+      });
+      assert.equal(progress.at(-1), 1);
+      assert.deepEqual(
+        progress,
+        progress.toSorted((a, b) => a - b),
+      );
+      checkClose('logits', run.logits, whole.logits, 2e-5);
+      for (const [layer, { attnPattern: expected, ...capture }] of whole.layers.entries()) {
+        const { attnPattern, ...got } = run.layers[layer];
+        assert.equal(attnPattern.length, 0);
+        checkCapture(`layer ${layer}:`, { ...got, attnPattern: expected }, { ...capture, attnPattern: expected });
+        checkClose(`whole pattern of layer ${layer}`, wholePattern(run.layers[layer], 11), expected, 2e-6);
+        const [queries, keys] = [
+          { from: 3, to: 9 },
+          { from: 2, to: 7 },
+        ];
+        const block = got.attnBlock!(queries, keys);
+        for (let head = 0; head < nHeads; head++) {
+          for (let query = 3; query < 9; query++) {
+            const from = (head * 11 + query) * 11;
+            const at = (head * 6 + query - 3) * 5;
+            checkClose(
+              `block of layer ${layer}`,
+              block.subarray(at, at + 5),
+              expected.subarray(from + 2, from + 7),
+              2e-6,
+            );
+          }
+        }
+      }
     }
   });
 }

@@ -71,7 +71,8 @@ export class LocalModel {
     const known = this.#patterns.get(name);
     if (known && isSameRange(known.queries, queries) && isSameRange(known.keys, keys)) return known.pattern;
     const { nHeads, nKeyValueHeads } = this.model.dimensions;
-    const { attnPattern, attnNormScale, postAttnNormScale } = this.run.layers[layer];
+    const { attnPattern, attnBlock, attnNormScale, postAttnNormScale } = this.run.layers[layer];
+    const block = attnBlock?.(queries, keys) ?? null;
     const nAll = this.run.nPos;
     const groups = nHeads / nKeyValueHeads;
     const nQueries = queries.to - queries.from;
@@ -83,8 +84,10 @@ export class LocalModel {
       for (let query = queries.from; query < queries.to; query++) {
         const after = postAttnNormScale ? postAttnNormScale[query] : 1;
         for (let key = keys.from; key < keys.to && key <= query; key++) {
-          pattern[(row + key) * groups * nQueries + column + query] =
-            attnPattern[(head * nAll + query) * nAll + key] * attnNormScale[key] * after;
+          const share = block
+            ? block[(head * nQueries + query - queries.from) * nKeys + key - keys.from]
+            : attnPattern[(head * nAll + query) * nAll + key];
+          pattern[(row + key) * groups * nQueries + column + query] = share * attnNormScale[key] * after;
         }
       }
     }

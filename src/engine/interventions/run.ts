@@ -1,4 +1,5 @@
 import type { Intervention } from '../../protocol/engine.ts';
+import { wholePattern } from '../model/attentionBlocks.ts';
 import type { ForwardOptions, ForwardResult, KeyValueCache, LanguageModel } from '../model/languageModel.ts';
 import type { ActiveFeatures, Encoder } from '../transcoders/encode.ts';
 import { featureInput, featureOutput, scaled } from '../transcoders/tapPoint.ts';
@@ -65,9 +66,9 @@ export async function runEdited(
     signal: options.signal,
     onProgress: options.onProgress,
     cache: options.cache,
-    frozenPatterns: isFrozen ? original.layers.map((layer) => layer.attnPattern) : null,
+    frozenPatterns: isFrozen ? (layer) => wholePattern(original.layers[layer], original.nPos) : null,
     frozenNorms: constrained.size === nLayers ? original : null,
-    keepsPatterns: options.span.from === 0,
+    keepsPatterns: false,
     replaceMlp: editor.replaceMlp,
   });
   return { run, active: editor.active, preActivations: editor.preActivations };

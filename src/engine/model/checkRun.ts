@@ -2,18 +2,19 @@ import os from 'node:os';
 import { UserError } from '../../protocol/errors.ts';
 import type { ModelConfig } from './config.ts';
 
-/** Share of the machine's memory that attention patterns may take: their users make copies. */
-const patternShare = 1 / 3;
+/** Share of the machine's memory that attention may take. */
+const attentionShare = 1 / 3;
 
 /**
  * Refuses what a run can't do before it begins: UserError for no tokens, more than the model's window, ids outside the
- * vocabulary, and attention patterns that don't fit into memory.
- * @param cached positions that a cache already holds
+ * vocabulary, and attention that does not fit into memory.
+ * @param cached         positions that a cache already holds
+ * @param attentionBytes what the run holds of attention scores and patterns at a time
  */
 export function checkRun(
   ids: readonly number[],
   cached: number,
-  keepsPatterns: boolean,
+  attentionBytes: number,
   config: ModelConfig,
   memoryBytes = os.totalmem(),
 ): void {
@@ -34,12 +35,12 @@ export function checkRun(
       'Use ids of this model, or check that the tokenizer belongs to it.',
     );
   }
-  const patternBytes = config.nLayers * config.nHeads * ids.length * length * 4;
-  if (!keepsPatterns || patternBytes <= memoryBytes * patternShare) return;
-  const fitting = Math.floor(Math.sqrt((memoryBytes * patternShare) / (config.nLayers * config.nHeads * 4)));
+  const allowed = memoryBytes * attentionShare;
+  if (attentionBytes <= allowed) return;
+  const fitting = Math.floor(ids.length * Math.sqrt(allowed / attentionBytes));
   throw new UserError(
     'prompt.memory',
-    `The attention patterns of ${length} tokens take ${gigabytes(patternBytes)}; of this machine's ${gigabytes(memoryBytes)} at most a third is used for them.`,
+    `Attention over ${length} tokens takes ${gigabytes(attentionBytes)}; of this machine's ${gigabytes(memoryBytes)} at most a third is used for it.`,
     `Shorten the prompt to ${fitting} tokens, or choose a smaller model.`,
   );
 }

@@ -40,8 +40,18 @@ export type Weights = {
 
 /** What one layer leaves for attribution. All float32, row-major. */
 export type LayerCapture = {
-  /** [head, pos (query), pos (key)]; rows sum to 1, or to less where the family has attention sinks. */
+  /**
+   * [head, pos (query), pos (key)]; rows sum to 1, or to less where the family has attention sinks. Empty where it was
+   * not kept, and for long prompts, whose `attnBlock` makes it in parts.
+   */
   readonly attnPattern: Float32Array;
+  /** [head, query, key] of ranges of positions, made when asked for; null where `attnPattern` is kept. */
+  readonly attnBlock:
+    | ((
+        queries: { readonly from: number; readonly to: number },
+        keys: { readonly from: number; readonly to: number },
+      ) => Float32Array)
+    | null;
   /** [pos] 1/√(mean square + ε) at the attention's input norm; multiplied by the gain it carries a gradient back. */
   readonly attnNormScale: Float32Array;
   /** [pos] the same at the norm after attention (Gemma), else null. */
@@ -77,8 +87,8 @@ export type ForwardOptions = {
   readonly signal?: AbortSignal;
   /** Called between layers. */
   readonly onProgress?: (done: number, total: number) => void;
-  /** Attention patterns of another run to use instead of computing them, by layer; null: compute. */
-  readonly frozenPatterns?: readonly (Float32Array | null)[] | null;
+  /** Attention patterns of another run, by layer, to use instead of computing them. */
+  readonly frozenPatterns?: ((layer: number) => Float32Array) | null;
   /** Norm scales of another run to use instead of computing them. */
   readonly frozenNorms?: ForwardResult | null;
   /**

@@ -14,6 +14,8 @@ export type AttentionVariant = {
   readonly types: Readonly<Record<'query' | 'key' | 'value' | 'attnOutput', MatrixType>>;
   /** The pattern is an input instead of being computed. */
   readonly isPatternGiven: boolean;
+  /** Instead of the pattern, what it can be made from again is put out. */
+  readonly givesBlocks: boolean;
   /** The norms' scales are inputs instead of being computed. */
   readonly areScalesGiven: boolean;
 };
@@ -51,8 +53,7 @@ export function attentionGraph(config: ModelConfig, variant: AttentionVariant): 
   else {
     const query = linear(graph, normed, 'query', variant.types.query, optional('queryBias'));
     const rotated = rotate(heads(headNorm(perHead(query), optional('queryNorm'))));
-    pattern = attentionPattern(graph, config, rotated, optional('sinks'));
-    graph.output('attnPattern');
+    pattern = attentionPattern(graph, config, rotated, optional('sinks'), variant.givesBlocks);
   }
 
   // Heads that share a key/value head are stacked along positions, so that each group is one product.
@@ -74,24 +75,39 @@ export function attentionGraph(config: ModelConfig, variant: AttentionVariant): 
 }
 
 /** softmax(scale · query · keyᵀ, capped, masked; with sinks where the family has them) → [head, pos, keys] */
-function attentionPattern(graph: GraphBuilder, config: ModelConfig, query: string, sinks: string | null): string {
+function attentionPattern(
+  graph: GraphBuilder,
+  config: ModelConfig,
+  query: string,
+  sinks: string | null,
+  givesBlocks: boolean,
+): string {
   const { nHeads, nKeyValueHeads, dHead, attentionScale, attentionSoftCap } = config;
   graph.input('mask', 'float32', ['pos', 'keys']);
-  const scaled = graph.node('Mul', [query, graph.floats(attentionScale)]);
+  const scaled = graph.node('Mul', [query, graph.floats(attentionScale)], {}, 'scaledQuery');
   const grouped = graph.node('Reshape', [scaled, graph.integers([nKeyValueHeads, -1, dHead])]);
   const keys = graph.node('Transpose', ['allKeys'], { perm: [0, 2, 1] });
   const products = graph.node('MatMul', [grouped, keys]); // [kvHead, group·pos, keys]
   const scores = softCap(graph, graph.node('Reshape', [products, graph.integers([nHeads, -1, 0])]), attentionSoftCap);
   const masked = graph.node('Add', [scores, 'mask']);
-  if (!sinks) return graph.node('Softmax', [masked], { axis: -1 }, 'attnPattern');
-  const column = graph.node('Reshape', [sinks, graph.integers([nHeads, 1, 1])]);
-  const shape = graph.node('Concat', [graph.node('Shape', [masked], { start: 0, end: 2 }), graph.integers([1])], {
-    axis: 0,
-  });
-  const withSinks = graph.node('Concat', [masked, graph.node('Expand', [column, shape])], { axis: -1 });
-  const shares = graph.node('Softmax', [withSinks], { axis: -1 });
+  const scored = sinks ? withSinks(graph, masked, sinks, nHeads) : masked;
+  if (givesBlocks) {
+    graph.node('ReduceLogSumExp', [scored, graph.integers([-1])], { keepdims: 0 }, 'logSums');
+    graph.output('scaledQuery');
+    graph.output('logSums');
+  } else graph.output('attnPattern');
+  if (!sinks) return graph.node('Softmax', [scored], { axis: -1 }, 'attnPattern');
+  const shares = graph.node('Softmax', [scored], { axis: -1 });
   const bounds = [graph.integers([0]), graph.integers([-1]), graph.integers([-1])] as const;
   return graph.node('Slice', [shares, ...bounds], {}, 'attnPattern');
+}
+
+/** [head, pos, keys + 1]: each head's sink as one more score, which carries nothing. */
+function withSinks(graph: GraphBuilder, scores: string, sinks: string, nHeads: number): string {
+  const column = graph.node('Reshape', [sinks, graph.integers([nHeads, 1, 1])]);
+  const rows = graph.node('Shape', [scores], { start: 0, end: 2 });
+  const shape = graph.node('Concat', [rows, graph.integers([1])], { axis: 0 });
+  return graph.node('Concat', [scores, graph.node('Expand', [column, shape])], { axis: -1 });
 }
 
 export type MlpVariant = {

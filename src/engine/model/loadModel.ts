@@ -9,20 +9,28 @@ import type { StoredTensor } from './safetensors.ts';
 import { Transformer } from './transformer.ts';
 import { WeightStore } from './weights.ts';
 
+/** Attention patterns are kept up to this size: 990 tokens of a model of 30 layers with 9 heads. */
+const mostPatternBytes = 2 ** 30;
+
+export type LoadModelOptions = {
+  readonly device?: Provider;
+  readonly signal?: AbortSignal;
+  /** Prompts whose attention patterns take more run in parts, and make them again when they are asked for. */
+  readonly patternBytes?: number;
+};
+
 /**
  * Opens a model folder in the Hugging Face layout. Weights stay in the files until they are used.
  * UserError when the family is not known, files are missing or cut, or tensors are not what config.json says.
  */
-export async function loadModel(
-  folder: string,
-  options: { readonly device?: Provider; readonly signal?: AbortSignal } = {},
-): Promise<LanguageModel> {
+export async function loadModel(folder: string, options: LoadModelOptions = {}): Promise<LanguageModel> {
   options.signal?.throwIfAborted();
   const config = readConfig(folder);
   const files = new ModelFiles(folder);
   try {
     const weights = new WeightStore(config, findLayout(config, files.tensors));
-    return new Transformer(folder, config, files, weights, options.device ?? 'cpu');
+    const { device: provider = 'cpu', patternBytes = mostPatternBytes } = options;
+    return new Transformer(folder, config, files, weights, { provider, patternBytes });
   } catch (error) {
     files[Symbol.dispose]();
     throw error;

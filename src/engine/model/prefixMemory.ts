@@ -50,7 +50,8 @@ export class PrefixMemory {
 
   keep(ids: readonly number[], layers: readonly CachedLayer[], result: ForwardResult): void {
     const bytes = result.layers.reduce((sum, layer) => sum + layer.attnPattern.byteLength, 0);
-    this.#last = bytes <= mostPatternBytes ? { ids: [...ids], layers, result } : null;
+    const isLong = result.layers.some((layer) => layer.attnBlock !== null);
+    this.#last = !isLong && bytes <= mostPatternBytes ? { ids: [...ids], layers, result } : null;
   }
 
   forget(): void {
@@ -82,6 +83,7 @@ export function joinRuns(
     const mlpOut = rows(before.mlpOut, own.mlpOut);
     return {
       attnPattern: joinedPattern(before.attnPattern, result.nPos, own.attnPattern, length, rest.nPos),
+      attnBlock: null,
       attnNormScale: scales(before.attnNormScale, own.attnNormScale),
       postAttnNormScale: optional(before.postAttnNormScale, own.postAttnNormScale),
       mlpNormScale: scales(before.mlpNormScale, own.mlpNormScale),
@@ -103,7 +105,7 @@ export function joinRuns(
 
 /**
  * [head, pos, pos] of the whole, from [head, before, before] of which the first `length` rows count, and
- * [head, nRest, length + nRest].
+ * [head, nRest, length + nRest]. Empty where patterns are not kept.
  */
 function joinedPattern(
   before: Float32Array,
@@ -112,6 +114,7 @@ function joinedPattern(
   length: number,
   nRest: number,
 ): Float32Array {
+  if (rest.length === 0) return rest;
   const nPos = length + nRest;
   const nHeads = rest.length / (nRest * nPos);
   const pattern = new Float32Array(nHeads * nPos * nPos);

@@ -1,5 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { floatsOf, floatTensor, type Provider, type Tensor } from '../runtime/session.ts';
+import { AttentionBlocks } from './attentionBlocks.ts';
 import { checkRun } from './checkRun.ts';
 import type { ModelConfig } from './config.ts';
 import { runExperts } from './experts.ts';
@@ -15,13 +16,16 @@ import type {
 import { type AttentionVariant, attentionGraph, logitsGraph, type MlpVariant, mlpGraph } from './layerGraphs.ts';
 import type { ModelFiles } from './modelFiles.ts';
 import { rootMeanSquareNorm } from './norm.ts';
+import { Positions } from './positions.ts';
 import { type CachedLayer, isPlain, joinRuns, PrefixMemory } from './prefixMemory.ts';
-import { type RopeTable, ropeTable } from './rope.ts';
 import { SessionPool } from './sessions.ts';
 import type { WeightStore } from './weights.ts';
 
 /** Numbers of one chunk of the unembedding (64 MB as float32), so that large vocabularies need little memory. */
 const logitsChunk = 2 ** 24;
+
+/** Scores, capped or masked scores, and the pattern are in memory together. */
+const scoresAtATime = 3;
 
 const attentionVectors: readonly LayerRole[] = [
   'attnNorm',
@@ -45,10 +49,19 @@ export class Transformer implements LanguageModel {
   readonly #files: ModelFiles;
   readonly #sessions: SessionPool;
   readonly #prefixes = new PrefixMemory();
+  /** Attention patterns larger than this are not kept but made again in parts. */
+  readonly #patternBytes: number;
   /** The run before, which the next one waits for: layers share their buffers. */
   #previous: Promise<unknown> = Promise.resolve();
 
-  constructor(folder: string, config: ModelConfig, files: ModelFiles, weights: WeightStore, provider: Provider) {
+  constructor(
+    folder: string,
+    config: ModelConfig,
+    files: ModelFiles,
+    weights: WeightStore,
+    { provider, patternBytes }: { readonly provider: Provider; readonly patternBytes: number },
+  ) {
+    this.#patternBytes = patternBytes;
     this.folder = folder;
     this.weights = weights;
     this.#config = config;
@@ -68,10 +81,17 @@ export class Transformer implements LanguageModel {
   }
 
   async forward(ids: readonly number[], options: ForwardOptions): Promise<ForwardResult> {
-    checkRun(ids, options.cache?.length ?? 0, options.keepsPatterns !== false, this.#config);
-    const run = this.#previous.then(() =>
-      isPlain(options) ? this.#forwardFromPrefix(ids, options) : this.#forward(ids, options),
-    );
+    const { nLayers, nHeads } = this.#config;
+    const cached = options.cache?.length ?? 0;
+    const bytes = nHeads * ids.length * (cached + ids.length) * 4;
+    const isLong = nLayers * bytes > this.#patternBytes;
+    // Scores, masked scores and the pattern at a time, and what is kept of the layers before.
+    const held = bytes * (scoresAtATime + (options.keepsPatterns === false ? 0 : nLayers));
+    checkRun(ids, cached, isPlain(options) ? 0 : held, this.#config);
+    const run = this.#previous.then(() => {
+      if (!isPlain(options)) return this.#forward(ids, options);
+      return isLong ? this.#forwardInParts(ids, options) : this.#forwardFromPrefix(ids, options);
+    });
     this.#previous = run.catch(() => {});
     return run;
   }
@@ -102,7 +122,37 @@ export class Transformer implements LanguageModel {
     return whole;
   }
 
-  async #forward(ids: readonly number[], options: ForwardOptions): Promise<ForwardResult> {
+  /** Runs a long prompt some positions at a time; its attention patterns are left to be made again in parts. */
+  async #forwardInParts(ids: readonly number[], options: ForwardOptions): Promise<ForwardResult> {
+    const { nLayers, nHeads, dModel } = this.#config;
+    const atOnce = Math.max(1, Math.floor(this.#patternBytes / (scoresAtATime * nHeads * ids.length * 4)));
+    const blocks = new AttentionBlocks(this.#config);
+    const cache = this.createCache();
+    let whole: ForwardResult | null = null;
+    for (let from = 0; from < ids.length; from += atOnce) {
+      const isLast = from + atOnce >= ids.length;
+      const onProgress = (done: number) =>
+        options.onProgress?.(from * nLayers + done * Math.min(atOnce, ids.length - from), ids.length * nLayers);
+      const logits = isLast ? options.logits : 'none';
+      const part = await this.#forward(
+        ids.slice(from, from + atOnce),
+        { ...options, logits, cache, onProgress },
+        blocks,
+      );
+      whole = whole ? joinRuns({ length: from, result: whole }, part, dModel) : part;
+    }
+    const layers = whole!.layers.map((capture, layer) => {
+      const { keys } = cache.layers[layer] as CachedLayer;
+      return { ...capture, attnBlock: blocks.block(layer, floatsOf(keys)) };
+    });
+    return { ...whole!, layers };
+  }
+
+  async #forward(
+    ids: readonly number[],
+    options: ForwardOptions,
+    blocks: AttentionBlocks | null = null,
+  ): Promise<ForwardResult> {
     const { nLayers, normEpsilon } = this.#config;
     const tokenVectors = this.#embed(ids);
     const positions = new Positions(this.#config, options.cache?.length ?? 0, ids.length);
@@ -111,7 +161,7 @@ export class Transformer implements LanguageModel {
     for (let layer = 0; layer < nLayers; layer++) {
       options.signal?.throwIfAborted();
       options.onProgress?.(layer, nLayers);
-      const capture = await this.#layer(layer, resid, positions, options);
+      const capture = await this.#layer(layer, resid, positions, options, blocks);
       layers.push(options.keepsPatterns === false ? { ...capture, attnPattern: new Float32Array(0) } : capture);
       resid = sum(capture.residMid, capture.mlpAdded);
       await nextTurn(); // progress goes out and cancels come in
@@ -141,8 +191,9 @@ export class Transformer implements LanguageModel {
     resid: Float32Array,
     positions: Positions,
     options: ForwardOptions,
+    blocks: AttentionBlocks | null,
   ): Promise<LayerCapture> {
-    const attention = await this.#attention(layer, resid, positions, options);
+    const attention = await this.#attention(layer, resid, positions, options, blocks);
     const frozen = options.frozenNorms?.layers[layer] ?? null;
     const { residMid, mlpNormScale } = attention;
     const addedFrom = (mlpOut: Float32Array) => this.#addedFrom(layer, mlpOut, frozen?.postMlpNormScale ?? null);
@@ -175,10 +226,11 @@ export class Transformer implements LanguageModel {
     resid: Float32Array,
     positions: Positions,
     options: ForwardOptions,
+    blocks: AttentionBlocks | null,
   ): Promise<Omit<LayerCapture, 'mlpOut' | 'mlpAdded' | 'postMlpNormScale'>> {
     const { dModel, dHead, nHeads, nKeyValueHeads } = this.#config;
     const { nPos, nKeys } = positions;
-    const pattern = options.frozenPatterns?.[layer] ?? null;
+    const pattern = options.frozenPatterns?.(layer) ?? null;
     const frozen = options.frozenNorms?.layers[layer] ?? null;
     const [query, key, value, attnOutput] = (['query', 'key', 'value', 'attnOutput'] as const).map((role) =>
       this.weights.matrix(layer, role),
@@ -188,6 +240,7 @@ export class Transformer implements LanguageModel {
       vectors: Object.keys(vectors) as LayerRole[],
       types: { query: query!.type, key: key!.type, value: value!.type, attnOutput: attnOutput!.type },
       isPatternGiven: pattern !== null,
+      givesBlocks: blocks !== null,
       areScalesGiven: frozen !== null,
     };
     const session = await this.#sessions.get(`attention ${JSON.stringify(variant)}`, () =>
@@ -218,9 +271,16 @@ export class Transformer implements LanguageModel {
     }
     const outputs = await session.run(feeds);
     if (options.cache) options.cache.layers[layer] = { keys: outputs.allKeys!, values: outputs.allValues! };
+    blocks?.add(layer, {
+      from: nKeys - nPos,
+      nPos,
+      queries: floatsOf(outputs.scaledQuery),
+      logSums: floatsOf(outputs.logSums),
+    });
     const scale = (name: string): Float32Array | null => (outputs[name] ? floatsOf(outputs[name]) : null);
     return {
-      attnPattern: pattern ?? floatsOf(outputs.attnPattern!),
+      attnPattern: pattern ?? (blocks ? new Float32Array(0) : floatsOf(outputs.attnPattern)),
+      attnBlock: null,
       attnNormScale: frozen?.attnNormScale ?? scale('attnNormScale')!,
       postAttnNormScale: frozen?.postAttnNormScale ?? scale('postAttnNormScale'),
       mlpNormScale: frozen?.mlpNormScale ?? scale('mlpNormScale')!,
@@ -299,50 +359,6 @@ export class Transformer implements LanguageModel {
       await nextTurn();
     }
     return logits;
-  }
-}
-
-/** Masks and rotations of one run's positions, each made once for all layers that share it. */
-class Positions {
-  readonly nPos: number;
-  readonly nKeys: number;
-  readonly #config: ModelConfig;
-  readonly #from: number;
-  readonly #masks = new Map<number | null, Float32Array>();
-  readonly #ropes = new Map<string, RopeTable>();
-
-  constructor(config: ModelConfig, from: number, nPos: number) {
-    this.#config = config;
-    this.#from = from;
-    this.nPos = nPos;
-    this.nKeys = from + nPos;
-  }
-
-  /** [pos, keys]: 0 where a position attends, else so low that its share is exactly 0. */
-  mask(layer: number): Float32Array {
-    const window = this.#config.windows[layer] ?? null;
-    let mask = this.#masks.get(window);
-    if (!mask) {
-      mask = new Float32Array(this.nPos * this.nKeys).fill(-1e30);
-      for (let pos = 0; pos < this.nPos; pos++) {
-        const last = this.#from + pos;
-        const first = window === null ? 0 : Math.max(0, last - window + 1);
-        mask.fill(0, pos * this.nKeys + first, pos * this.nKeys + last + 1);
-      }
-      this.#masks.set(window, mask);
-    }
-    return mask;
-  }
-
-  rope(layer: number): RopeTable {
-    const rope = this.#config.ropes[layer]!;
-    const key = JSON.stringify(rope);
-    let table = this.#ropes.get(key);
-    if (!table) {
-      table = ropeTable(rope, this.#config.dHead, this.#from, this.nPos);
-      this.#ropes.set(key, table);
-    }
-    return table;
   }
 }
 
