@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
+import fc from 'fast-check';
 import { hasExamples, readExampleIndex, readFeatureExamples } from '../../src/engine/transcoders/examples.ts';
 import { readLabels } from '../../src/engine/transcoders/labels.ts';
 import { wholeCharacters } from '../../src/engine/transcoders/tokenEscapes.ts';
@@ -114,6 +115,38 @@ test('damaged and hostile example files are refused with a reason', (t) => {
   const noZip = setFolder(t);
   writeFileSync(path.join(noZip, 'features', 'index.json.gz'), 'plain');
   checkDamaged(() => readExampleIndex(noZip), /not gzip/);
+});
+
+test('whatever bytes an example file has, reading it gives examples, none, or a reason', (t) => {
+  const folder = setFolder(t);
+  const file = path.join(folder, 'features', 'layer_2.bin');
+  const whole = readFileSync(file);
+  const index = readExampleIndex(folder);
+  const place = fc.nat(whole.length - 1);
+  const spoilt = fc.oneof(
+    fc.uint8Array({ maxLength: 200 }),
+    place.map((end) => whole.subarray(0, end)),
+    fc.tuple(place, fc.nat(255)).map(([at, byte]) => {
+      const bytes = Uint8Array.from(whole);
+      bytes[at] = byte;
+      return bytes;
+    }),
+    fc.jsonValue().map((value) => record(value)),
+  );
+  fc.assert(
+    fc.property(spoilt, fc.constantFrom(0, 2), (bytes, feature) => {
+      writeFileSync(file, bytes);
+      try {
+        readFeatureExamples(folder, 2, feature, index);
+      } catch (error) {
+        if (!(error instanceof UserError)) throw error;
+      }
+    }),
+    { numRuns: 300 },
+  );
+  mkdirSync(path.join(folder, 'features', 'sub'));
+  const inFolder = new Map([[2, { filename: 'sub', offsets: Float64Array.of(0, 100) }]]);
+  checkDamaged(() => readFeatureExamples(folder, 2, 0, inFolder), /sub is missing/);
 });
 
 test('a small file that unpacks to a huge one is refused before it fills the memory', (t) => {

@@ -20,7 +20,7 @@ export type ExampleIndex = ReadonlyMap<number, LayerIndex>;
 /** True when the set's folder has example files, packed by layer or single. */
 export function hasExamples(setFolder: string): boolean {
   const folder = path.join(setFolder, 'features');
-  if (fs.existsSync(path.join(folder, 'index.json.gz'))) return true;
+  if (fileSize(path.join(folder, 'index.json.gz')) !== null) return true;
   return isFolder(folder) && fs.readdirSync(folder).some((name) => /^\d+\.json$/.test(name));
 }
 
@@ -44,8 +44,8 @@ export function readFeatureExamples(
     return record && parseFeatureExamples(unpackRecord(record, place.filename));
   }
   const single = path.join(folder, `${pairFeature(layer, feature)}.json`);
-  const size = fs.statSync(single, { throwIfNoEntry: false })?.size;
-  if (size === undefined) return null;
+  const size = fileSize(single);
+  if (size === null) return null;
   if (size > maxRecordBytes) throw damaged(`${path.basename(single)} has ${size} bytes`);
   return parseFeatureExamples(parseJsonObject(fs.readFileSync(single, 'utf8'), path.basename(single)));
 }
@@ -56,8 +56,8 @@ export function readFeatureExamples(
  */
 export function readExampleIndex(setFolder: string): ExampleIndex | null {
   const file = path.join(setFolder, 'features', 'index.json.gz');
-  const size = fs.statSync(file, { throwIfNoEntry: false })?.size;
-  if (size === undefined) return null;
+  const size = fileSize(file);
+  if (size === null) return null;
   if (size > maxIndexBytes) throw damaged(`index.json.gz has ${size} bytes`);
   const index = new Map<number, LayerIndex>();
   const layers = parseJsonObject(unzip(fs.readFileSync(file), maxIndexBytes, 'index.json.gz'), 'index.json.gz');
@@ -89,7 +89,7 @@ function readRecord(file: string, start: number, end: number): Buffer | null {
   if (end - start <= 4) return null;
   const name = path.basename(file);
   if (end - start > maxRecordBytes) throw damaged(`a record of ${name} has ${end - start} bytes`);
-  if (!fs.existsSync(file)) throw damaged(`${name} is missing`);
+  if (fileSize(file) === null) throw damaged(`${name} is missing`);
   const descriptor = fs.openSync(file, 'r');
   try {
     const bytes = Buffer.alloc(end - start);
@@ -114,6 +114,12 @@ function unzip(bytes: Buffer, maxOutputLength: number, name: string): string {
     const reason = isTooLarge ? `unpacks to more than ${maxOutputLength / 2 ** 20} MB` : 'is not gzip that can be read';
     throw damaged(`${name} ${reason}`);
   }
+}
+
+/** Null for what is no file: nothing, a folder, a pipe. */
+function fileSize(file: string): number | null {
+  const stat = fs.statSync(file, { throwIfNoEntry: false });
+  return stat?.isFile() ? stat.size : null;
 }
 
 function isFolder(folder: string): boolean {
