@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
+import { readAssertionFile } from '../src/graph/assertionFile.ts';
 
 const root = path.join(import.meta.dirname, '..');
 const table = path.join(root, 'media', 'docs', 'features.md');
@@ -28,4 +29,10 @@ test('every test and screen that the table of features names is there', () => {
     }
   }
   assert.ok(count >= 80, `only ${count} names were found`);
+});
+
+test('the circuit test in the documentation is one that can be run', () => {
+  const [, example] = /```json\n([\s\S]*?)```/.exec(text(path.join(root, 'media', 'docs', 'files.md'))) ?? [];
+  const [dallas] = readAssertionFile(example ?? '').tests;
+  assert.equal(dallas.statements.length, 4);
 });
