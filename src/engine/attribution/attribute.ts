@@ -8,7 +8,7 @@ import { prepareSweep } from './directEffects.ts';
 import { LocalModel } from './localModel.ts';
 import { PhaseClock } from './phaseClock.ts';
 import { RowStore } from './rowStore.ts';
-import { type PreparedPrompt, Search, type SearchSettings } from './search.ts';
+import { keptShare, type PreparedPrompt, Search, type SearchSettings } from './search.ts';
 import { findActiveFeatures, gatherSources, type Sources } from './sources.ts';
 import { createSweepSessions, type SweepSessions } from './sweepSessions.ts';
 import { meanOfUnembedding, type OutputTarget, outputTargets, type ResolvedTargets, softmax } from './targets.ts';
@@ -96,7 +96,7 @@ export class Attributor {
     await clock.step('influence', 0, 1);
     const { selected, unexpandedInfluence } = search.finish();
     const keepsRows = prompt.store.bytes <= mostKeptBytes;
-    const { graph, dropped } = search.buildGraph(selected, keepsRows);
+    const graph = search.buildGraph(selected, keepsRows);
     this.#last = keepsRows && sizeOf(sources) <= mostKeptBytes ? prompt : null;
     const { order, roundSizes } = search;
     const { active, reconstruction, errors } = sources;
@@ -113,7 +113,7 @@ export class Attributor {
       roundSizes,
       graph,
       unexpandedInfluence,
-      droppedEdgeWeight: dropped,
+      droppedEdgeWeight: prompt.store.droppedShare,
       multiplications: search.multiplications,
       phases: clock.finish(),
     };
@@ -121,7 +121,10 @@ export class Attributor {
 
   /** The last prompt, if it is this one: nothing of it need be computed again. */
   #warm(request: AttributionRequest, options: AttributionOptions): PreparedPrompt | null {
-    return this.#last?.key === promptKey(request, options) ? this.#last : null;
+    if (this.#last?.key !== promptKey(request, options)) return null;
+    const { store, prepared } = this.#last;
+    const share = keptShare(request.settings, prepared.sources.count);
+    return store.keptShare === share ? this.#last : { ...this.#last, store: new RowStore(prepared.sources, share) };
   }
 
   /** Forward pass, active features, sources. */
@@ -141,7 +144,11 @@ export class Attributor {
     const sources = await gatherSources(local, encoder, active, request.firstPos, onLayer(nLayers));
     this.#sessions ??= await createSweepSessions(model.dimensions, this.#provider);
     const prepared = await prepareSweep(local, sources, this.#sessions);
-    return { key: promptKey(request, options), prepared, store: new RowStore(sources) };
+    return {
+      key: promptKey(request, options),
+      prepared,
+      store: new RowStore(sources, keptShare(request.settings, sources.count)),
+    };
   }
 
   /** Lets go of what is kept of the last prompt: the next trace computes everything. */

@@ -25,11 +25,9 @@ export function rankSources(columns: SourceColumns, store: RowStore, known: read
   for (const { key, feature, weight } of downwards) {
     const amount = weight + (feature === null ? 0 : influence[feature]);
     if (amount === 0) continue;
-    const scale = amount / Math.max(store.sum(key), smallestRowSum);
-    store.visit(key, (values, start, from, to) => {
-      const shift = start - from;
-      for (let column = from; column < to; column++) influence[column] += Math.abs(values[column + shift]) * scale;
-    });
+    const { columns: reached, values, sum } = store.read(key);
+    const scale = amount / Math.max(sum, smallestRowSum);
+    for (let i = 0; i < values.length; i++) influence[reached[i]] += Math.abs(values[i]) * scale;
   }
   return influence;
 }

@@ -1,21 +1,44 @@
+import { cutAtShare } from '../../graph/prune.ts';
 import type { Target } from './directEffects.ts';
 import type { SourceColumns } from './sources.ts';
 
 /** A half-open range of source columns. */
 type Range = { readonly from: number; readonly to: number };
 
+/** One target's effects: values[i] is that of the source in columns[i]. */
+export type Row = {
+  readonly columns: Uint32Array;
+  readonly values: Float32Array;
+  /** Σ |effect| of all sources, those that are not kept included. */
+  readonly sum: number;
+};
+
+type StoredRow = {
+  readonly target: Target;
+  readonly values: Float32Array;
+  /** Null: the values of all columns that can reach the target, in order. */
+  readonly columns: Uint32Array | null;
+  readonly sum: number;
+};
+
 /**
  * Effects on the targets swept so far. A target can only be reached from layers below its own and positions up to its
- * own, so just those columns are kept: ranges of the column order, one after the other.
+ * own, so just those columns are kept: all of them for exact work, or the largest that together hold a share of each
+ * row's weight, so that long prompts with hundreds of thousands of sources fit.
  */
 export class RowStore {
+  /** 1: everything. */
+  readonly keptShare: number;
   readonly #columns: SourceColumns;
-  readonly #rows = new Map<number, { readonly target: Target; readonly values: Float32Array; readonly sum: number }>();
-
+  readonly #rows = new Map<number, StoredRow>();
+  #scratch = new Uint32Array(0);
   #bytes = 0;
+  #whole = 0;
+  #dropped = 0;
 
-  constructor(columns: SourceColumns) {
+  constructor(columns: SourceColumns, keptShare: number) {
     this.#columns = columns;
+    this.keptShare = keptShare;
   }
 
   /** Memory that the rows take. */
@@ -23,10 +46,16 @@ export class RowStore {
     return this.#bytes;
   }
 
-  /** Keeps what can be nonzero of `effects` [source column]. */
+  /** Share of all rows' weight that was not kept. */
+  get droppedShare(): number {
+    return this.#whole === 0 ? 0 : this.#dropped / this.#whole;
+  }
+
+  /** @param effects [source column] */
   add(key: number, target: Target, effects: Float32Array): void {
+    this.drop(key);
     const ranges = this.#ranges(target);
-    const values = new Float32Array(ranges.reduce((sum, { from, to }) => sum + to - from, 0));
+    const values = new Float32Array(countOf(ranges));
     let next = 0;
     let sum = 0;
     for (const { from, to } of ranges) {
@@ -35,40 +64,60 @@ export class RowStore {
         sum += Math.abs(effects[column]);
       }
     }
-    this.drop(key);
-    this.#rows.set(key, { target, values, sum });
-    this.#bytes += values.byteLength;
+    const row = this.keptShare < 1 ? this.#largest(target, values, sum) : { target, values, columns: null, sum };
+    this.#rows.set(key, row);
+    this.#bytes += bytesOf(row);
   }
 
   has(key: number): boolean {
     return this.#rows.has(key);
   }
 
-  /** Σ |effect| of all sources on the target. */
-  sum(key: number): number {
-    return this.#row(key).sum;
-  }
-
-  /** Visits the runs of columns that the target was reached from: values[start …] belong to columns from … to − 1. */
-  visit(key: number, each: (values: Float32Array, start: number, from: number, to: number) => void): void {
-    const { target, values } = this.#row(key);
-    let start = 0;
-    for (const { from, to } of this.#ranges(target)) {
-      each(values, start, from, to);
-      start += to - from;
-    }
+  /** The columns are good until the next row is read. */
+  read(key: number): Row {
+    const row = this.#rows.get(key);
+    if (!row) throw new Error(`no effects on target ${key} yet`);
+    const { values, sum } = row;
+    return { columns: row.columns ?? this.#columnsOf(row.target), values, sum };
   }
 
   /** Forgets a row that is not needed any more. */
   drop(key: number): void {
-    this.#bytes -= this.#rows.get(key)?.values.byteLength ?? 0;
+    const row = this.#rows.get(key);
+    if (!row) return;
+    this.#bytes -= bytesOf(row);
     this.#rows.delete(key);
   }
 
-  #row(key: number) {
-    const row = this.#rows.get(key);
-    if (!row) throw new Error(`no effects on target ${key} yet`);
-    return row;
+  /** Only the largest values, up to the share that is kept. */
+  #largest(target: Target, values: Float32Array, sum: number): StoredRow {
+    const least = cutAtShare(Float64Array.from(values, Math.abs), this.keptShare);
+    const all = this.#columnsOf(target);
+    const places: number[] = [];
+    let kept = 0;
+    for (let place = 0; place < values.length; place++) {
+      const size = Math.abs(values[place]);
+      if (size === 0 || size < least) continue;
+      places.push(place);
+      kept += size;
+    }
+    this.#whole += sum;
+    this.#dropped += Math.max(0, sum - kept);
+    return {
+      target,
+      values: Float32Array.from(places, (place) => values[place]),
+      columns: Uint32Array.from(places, (place) => all[place]),
+      sum,
+    };
+  }
+
+  #columnsOf(target: Target): Uint32Array {
+    const ranges = this.#ranges(target);
+    const count = countOf(ranges);
+    if (this.#scratch.length < count) this.#scratch = new Uint32Array(count);
+    let next = 0;
+    for (const { from, to } of ranges) for (let column = from; column < to; column++) this.#scratch[next++] = column;
+    return this.#scratch.subarray(0, count);
   }
 
   #ranges({ layer, pos }: Target): Range[] {
@@ -87,4 +136,12 @@ export class RowStore {
     ranges.push({ from: tokens, to: tokens + pos + 1 });
     return ranges.filter(({ from, to }) => to > from);
   }
+}
+
+function countOf(ranges: readonly Range[]): number {
+  return ranges.reduce((sum, { from, to }) => sum + to - from, 0);
+}
+
+function bytesOf({ values, columns }: StoredRow): number {
+  return values.byteLength + (columns?.byteLength ?? 0);
 }

@@ -14,10 +14,18 @@ import type { OutputTarget } from './targets.ts';
 const targetsAtOnce = 8192;
 /** Adaptive mode stops here even when influence is left over; the result says how much. */
 const mostAdaptiveFeatures = 4096;
-/** Edges with less of their row than this are not stored in adaptive mode: thousands of them together are a thousandth. */
-const smallestStoredShare = 1e-6;
 /** Fewest features that join in one round of adaptive mode: smaller rounds sweep badly. */
 const smallestAdaptiveRound = 256;
+
+/** Share of each row's weight that adaptive mode keeps; the smaller where rows would take more than so much memory. */
+const keptShares = { usual: 0.999, large: 0.99 };
+const largeRowsBytes = 2 ** 30;
+
+/** What a search keeps of each row: everything, unless it may choose for itself how much is enough. */
+export function keptShare(settings: SearchSettings, nColumns: number): number {
+  if (settings.maxFeatureNodes !== 'adaptive') return 1;
+  return mostAdaptiveFeatures * nColumns * 4 > largeRowsBytes ? keptShares.large : keptShares.usual;
+}
 
 /** How many features are attributed, and in what rounds. */
 export type SearchSettings = Pick<
@@ -102,12 +110,8 @@ export class Search {
     return { selected, unexpandedInfluence: this.#unexpanded() };
   }
 
-  /**
-   * Turns rows into edges between nodes. Sources that are no nodes are dropped; unless kept, each row as it is read. In
-   * adaptive mode edges with too small a share of their row are not stored: `dropped` is the share of all weight they had.
-   */
-  buildGraph(selected: Uint32Array, keepsRows: boolean): { graph: WeightedGraph; dropped: number } {
-    const leastShare = this.#settings.maxFeatureNodes === 'adaptive' ? smallestStoredShare : 0;
+  /** Turns rows into edges between nodes. Sources that are no nodes are dropped; unless kept, each row as it is read. */
+  buildGraph(selected: Uint32Array, keepsRows: boolean): WeightedGraph {
     const { active, nLayers, nPos, count } = this.#sources;
     const nErrors = nLayers * nPos;
     const nNodes = selected.length + nErrors + nPos + this.#outputs.length;
@@ -124,28 +128,18 @@ export class Search {
     const start = new Uint32Array(nNodes + 1);
     for (let node = 0; node < nNodes; node++) {
       const key = keys.get(node);
-      start[node + 1] = start[node] + (key === undefined ? 0 : this.#countEdges(key, nodeOf, leastShare));
+      start[node + 1] = start[node] + (key === undefined ? 0 : this.#countEdges(key, nodeOf));
     }
     const source = new Uint32Array(start[nNodes]);
     const weight = new Float32Array(start[nNodes]);
-    let dropped = 0;
-    let whole = 0;
     for (const [node, key] of keys) {
+      const { columns, values } = this.#store.read(key);
       let next = start[node];
-      const least = leastShare * this.#store.sum(key);
-      this.#store.visit(key, (values, first, from, to) => {
-        for (let column = from; column < to; column++) {
-          const value = values[first + column - from];
-          if (value === 0 || nodeOf[column] < 0) continue;
-          whole += Math.abs(value);
-          if (Math.abs(value) < least) {
-            dropped += Math.abs(value);
-            continue;
-          }
-          source[next] = nodeOf[column];
-          weight[next++] = value;
-        }
-      });
+      for (let i = 0; i < values.length; i++) {
+        if (values[i] === 0 || nodeOf[columns[i]] < 0) continue;
+        source[next] = nodeOf[columns[i]];
+        weight[next++] = values[i];
+      }
       if (!keepsRows) this.#store.drop(key);
     }
     const kinds = Array.from({ length: nNodes }, (_, node): NodeKind => {
@@ -158,19 +152,13 @@ export class Search {
       this.#outputs.map(({ probability }) => probability),
       nNodes - this.#outputs.length,
     );
-    const graph = { incoming: { nNodes, start, source, weight }, kinds, outputWeight };
-    return { graph, dropped: whole === 0 ? 0 : dropped / whole };
+    return { incoming: { nNodes, start, source, weight }, kinds, outputWeight };
   }
 
-  #countEdges(key: number, nodeOf: Int32Array, leastShare: number): number {
-    const least = leastShare * this.#store.sum(key);
+  #countEdges(key: number, nodeOf: Int32Array): number {
+    const { columns, values } = this.#store.read(key);
     let edges = 0;
-    this.#store.visit(key, (values, first, from, to) => {
-      for (let column = from; column < to; column++) {
-        const size = Math.abs(values[first + column - from]);
-        if (nodeOf[column] >= 0 && size > 0 && size >= least) edges++;
-      }
-    });
+    for (let i = 0; i < values.length; i++) if (nodeOf[columns[i]] >= 0 && values[i] !== 0) edges++;
     return edges;
   }
 
