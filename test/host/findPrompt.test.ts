@@ -155,6 +155,31 @@ test('role lines of prompty and role helpers of dotprompt become messages', () =
   );
 });
 
+test('a prompty for completion is plain text, and brings the values of its inputs', () => {
+  const text =
+    '---\nmodel:\n  api: completion\ninputs:\n  first: Mary\n  second:\n    type: string\n    default: "John"\n---\nuser:\nWhen {{first}} met {{second}}';
+  const found = findPrompt({ text, languageId: 'prompty', fileName: 'a.prompty' }, 0);
+  assert.deepEqual(
+    found?.parts.map((part) => [part.role, part.content.text]),
+    [[null, 'When {{first}} met {{second}}']],
+  );
+  assert.deepEqual(
+    [...(found?.samples ?? [])],
+    [
+      ['first', 'Mary'],
+      ['second', 'John'],
+    ],
+  );
+});
+
+test('the variables of a promptfoo test fill its placeholders', () => {
+  const text =
+    "prompts:\n  - 'The capital of {{state}} is'\ntests:\n  - vars:\n      state: Texas # a comment\n  - vars:\n      state: Ohio\n";
+  const found = findPrompt({ text, languageId: 'yaml', fileName: 'a.yaml' }, text.indexOf('capital'));
+  assert.equal(found?.samples?.get('state'), 'Texas');
+  assert.equal(found?.parts[0].content.text, 'The capital of {{state}} is');
+});
+
 test('a block of a YAML file is dedented; a value on its line is taken without its quotes', () => {
   checkText(
     'yaml',

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import * as vscode from 'vscode';
-import type { ModelPair, Prompt, TraceRequest, TraceResult } from '../../protocol/engine.ts';
+import type { ModelPair, Prompt, Tokenized, TraceRequest, TraceResult } from '../../protocol/engine.ts';
 import { isAbort, UserError } from '../../protocol/errors.ts';
 import { type Config, readConfig } from '../config.ts';
 import { segmentsOf } from '../editor/placedText.ts';
@@ -84,19 +84,15 @@ async function traceChosen(
     };
     try {
       say({ phase: 'tokenize', done: 0, total: 1 });
-      const { tokens, warnings } = await engine.call(
-        'tokenize',
-        { pair: config.pair, prompt: chosen.prompt },
-        { signal },
-      );
+      const { prompt, tokens, warnings } = await tokenize(engine, config, chosen.prompt, signal);
       preview = { type: 'preview', tokens: tokens.map((token) => token.text), predictions: [] };
       for (const warning of warnings) void vscode.window.showWarningMessage(warning);
       heading = `${title}, ${await expectTrace(engine, config, tokens.length, signal)}`;
       said = 0;
       say({ phase: 'load model', done: 0, total: 1 });
-      const request = traceRequest(config, chosen.prompt);
+      const request = traceRequest(config, prompt);
       const result = await engine.call('trace', request, { signal, onProgress: say });
-      const record = newRecord(request, result, chosen, performance.now() - started, earlier);
+      const record = newRecord(request, result, { ...chosen, prompt }, performance.now() - started, earlier);
       const written = traces.add(record, result.graph);
       panel.show({ type: 'trace', id: record.id });
       await written;
@@ -109,6 +105,27 @@ async function traceChosen(
       delay.disable();
     }
   });
+}
+
+/**
+ * The prompt's tokens, before anything long runs. A model without a chat template gets role messages as plain text, and
+ * the user is told.
+ */
+async function tokenize(
+  engine: EngineProcess,
+  { pair }: Config,
+  prompt: Prompt,
+  signal: AbortSignal,
+): Promise<Tokenized & { readonly prompt: Prompt }> {
+  try {
+    return { prompt, ...(await engine.call('tokenize', { pair, prompt }, { signal })) };
+  } catch (error) {
+    if (!(error instanceof UserError) || error.code !== 'chat.noTemplate' || prompt.type !== 'chat') throw error;
+    const plain = { type: 'text', text: prompt.messages.map((message) => message.content).join('\n\n') } as const;
+    const { tokens, warnings } = await engine.call('tokenize', { pair, prompt: plain }, { signal });
+    const told = 'This model has no chat template: the messages were traced as plain text, without their roles.';
+    return { prompt: plain, tokens, warnings: [told, ...warnings] };
+  }
 }
 
 /** After a cancel the panel goes back to what was active before. */

@@ -1,6 +1,6 @@
 import { dedented, joined, type PlacedText, placedSlice, sliceOf, trimmed } from './placedText.ts';
 import { findPlaceholders, type Placeholder } from './placeholders.ts';
-import { isPromptFile, type PromptPart, promptFileParts } from './promptFile.ts';
+import { bodyStart, isPromptFile, type PromptPart, promptFileParts, sampleValues } from './promptFile.ts';
 import { decodeLiteral, type LiteralLanguage, type StringLiteral, scanLiterals } from './stringLiterals.ts';
 
 export type SourceDocument = { readonly text: string; readonly languageId: string; readonly fileName: string };
@@ -11,6 +11,8 @@ export type FoundPrompt = {
   /** The document's range that is shown as the prompt. */
   readonly range: readonly [start: number, end: number];
   readonly parts: readonly (PromptPart & { readonly placeholders: readonly Placeholder[] })[];
+  /** Values that the document itself gives for placeholders, to begin with. */
+  readonly samples?: ReadonlyMap<string, string>;
 };
 
 const literalLanguages: Readonly<Record<string, LiteralLanguage>> = {
@@ -32,7 +34,10 @@ export function findPrompt(document: SourceDocument, offset: number): FoundPromp
   if (isPromptFile(document.fileName)) return fromPromptFile(document.text);
   const language = literalLanguages[document.languageId];
   if (language !== undefined) return stringAround(document.text, language, offset, offset);
-  if (document.languageId === 'yaml') return yamlBlock(document.text, offset) ?? paragraph(document.text, offset);
+  if (document.languageId === 'yaml') {
+    const found = yamlBlock(document.text, offset) ?? paragraph(document.text, offset);
+    return found === null ? null : { ...found, samples: sampleValues(document.text) };
+  }
   return paragraph(document.text, offset);
 }
 
@@ -84,6 +89,7 @@ function fromPromptFile(text: string): FoundPrompt | null {
     kind: 'prompt file',
     range: [rangeOf(parts[0].content)[0], rangeOf(parts[parts.length - 1].content)[1]],
     parts,
+    samples: sampleValues(text.slice(0, bodyStart(text))),
   };
 }
 

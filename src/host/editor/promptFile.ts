@@ -26,6 +26,7 @@ export function promptFileParts(text: string): PromptPart[] {
         /^[ \t]*#?[ \t]*(system|user|assistant|developer|tool|model)[ \t]*:[ \t]*(?:\r?\n|$)|\{\{\s*role\s+["'](\w+)["']\s*\}\}/gim,
       ),
   ];
+  if (isCompletion(text.slice(0, start))) return [{ role: null, content: withoutRoleLines(text, start) }];
   if (roles.length === 0) return [{ role: null, content: trimmed(placedSlice(text, start, text.length)) }];
   const parts = roles.map((match, i): PromptPart => {
     const from = start + match.index + match[0].length;
@@ -35,4 +36,41 @@ export function promptFileParts(text: string): PromptPart[] {
   });
   const lead = trimmed(placedSlice(text, start, start + roles[0].index));
   return [{ role: 'system', content: lead }, ...parts].filter((part) => part.content.text !== '');
+}
+
+/** True where the front matter says that the prompt is to be completed and not chatted with. */
+function isCompletion(frontMatter: string): boolean {
+  return /^\s*api:\s*completion\s*$/m.test(frontMatter);
+}
+
+function withoutRoleLines(text: string, start: number): PlacedText {
+  const role = /^\s*(system|user|assistant)[ \t]*:[ \t]*(?:\r?\n|$)/i.exec(text.slice(start));
+  return trimmed(placedSlice(text, start + (role?.[0].length ?? 0), text.length));
+}
+
+/**
+ * Values that a file itself gives for its placeholders: scalars below `inputs:`, `sample:` (prompty) or `vars:`
+ * (promptfoo), as `name: value` or `name:` with `default:` or `sample:` below it. The first of a name counts. Only this
+ * much of YAML is read.
+ */
+export function sampleValues(yaml: string): ReadonlyMap<string, string> {
+  const values = new Map<string, string>();
+  let block: number | null = null;
+  let parent: { readonly name: string; readonly indent: number } | null = null;
+  for (const line of yaml.split(/\r?\n/).slice(0, 2000)) {
+    const match = /^([ \t]*(?:- )?)([\w.-]+):(?:[ \t]+(.*?))?[ \t]*$/.exec(line);
+    if (match === null) continue;
+    const [, { length: indent }, name, rest = ''] = match;
+    if (block === null || indent <= block) {
+      block = /^(inputs|sample|vars)$/.test(name) && rest === '' ? indent : null;
+      parent = null;
+      continue;
+    }
+    const value = rest.replace(/\s+#.*$/, '').replace(/^(["'])(.*)\1$/, '$2');
+    if (parent !== null && indent > parent.indent) {
+      if (/^(default|sample)$/.test(name) && value !== '' && !values.has(parent.name)) values.set(parent.name, value);
+    } else if (value === '') parent = { name, indent };
+    else if (!values.has(name)) values.set(name, value);
+  }
+  return values;
 }

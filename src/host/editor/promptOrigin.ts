@@ -44,7 +44,11 @@ export async function choosePrompt(origin: PromptOrigin, memory: vscode.Memento)
     role,
     content: fillPlaceholders(content, placeholders, values),
   }));
-  return { prompt: promptOf(parts), placed: joined(parts.map((part) => part.content)), uri: document.uri.toString() };
+  return {
+    prompt: promptOf(parts),
+    placed: joined(parts.flatMap(({ content }, i) => (i === 0 ? [content] : [breakBefore(content), content]))),
+    uri: document.uri.toString(),
+  };
 }
 
 async function placeOf(origin: PromptOrigin): Promise<vscode.TextEditor | vscode.TextDocument | null> {
@@ -55,6 +59,11 @@ async function placeOf(origin: PromptOrigin): Promise<vscode.TextEditor | vscode
   }
   if (origin.type === 'file' && origin.file !== undefined) return vscode.workspace.openTextDocument(origin.file);
   return vscode.window.activeTextEditor ?? null;
+}
+
+/** The empty line between two messages, where the plain text of a prompt is shown. */
+function breakBefore({ places }: PlacedText): PlacedText {
+  return { text: '\n\n', places: [places[0], places[0], places[0]] };
 }
 
 function promptOf(parts: readonly { readonly role: string | null; readonly content: PlacedText }[]): Prompt {
@@ -102,7 +111,7 @@ async function askForValues(found: FoundPrompt, memory: vscode.Memento): Promise
     const value = await vscode.window.showInputBox({
       title: `Trace Prompt: Value for ${name}${names.length > 1 ? ` (${i + 1} of ${names.length})` : ''}`,
       prompt: 'Leave it empty to trace the placeholder as it is written.',
-      value: memory.get<string>(key, ''),
+      value: memory.get<string>(key) ?? found.samples?.get(name) ?? '',
       ignoreFocusOut: true,
     });
     if (value === undefined) return null;
