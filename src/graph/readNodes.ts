@@ -138,12 +138,14 @@ type Numbering = 'cantor' | 'decimal' | 'id';
 
 /** How feature numbers are to be read: as the file says, or by what agrees with the nodes' layers. */
 function featureNumbering(raws: readonly RawNode[], cantor: boolean): (raw: RawNode) => number | null {
-  const votes: Record<Numbering, number> = { cantor: 0, decimal: 0, id: 0 };
-  if (!cantor) {
-    for (const raw of raws) {
-      if (!hasFeatureNumber(raw.kind)) continue;
-      for (const numbering of ['cantor', 'decimal', 'id'] as const)
-        if (indexBy(numbering, raw) !== null) votes[numbering] += 1;
+  const votes = { cantor: 0, decimal: 0 };
+  for (const raw of cantor ? [] : raws) {
+    if (!hasFeatureNumber(raw.kind)) continue;
+    const inId = featureIndexIn(raw.id);
+    for (const numbering of ['cantor', 'decimal'] as const) {
+      const index = indexBy(numbering, raw);
+      // A number that fits the layer may do so by chance; one that the id repeats does not.
+      if (index !== null) votes[numbering] += index === inId ? 2 : 1;
     }
   }
   const isCantor = cantor || (votes.cantor > 0 && votes.cantor >= votes.decimal);

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import type { CircuitGraph } from '../../src/graph/circuitGraph.ts';
+import { pairFeature } from '../../src/graph/featureNumber.ts';
 import { maxJsonDepth } from '../../src/graph/json.ts';
 import { readGraph, readGraphBytes } from '../../src/graph/readGraph.ts';
 import { writeGraph } from '../../src/graph/writeGraph.ts';
@@ -89,6 +90,34 @@ test('an old graph opens: decimal feature numbers, saved texts, labels, and infl
   );
   const expected = [0.5625, 1.125, 1.546875, 1.734375].map((sum) => sum / 1.734375);
   for (const [index, share] of shares.entries()) assert.ok(Math.abs(share - expected[index]) < 1e-6);
+});
+
+test('feature numbers of files that do not say how they count are read as their ids say', () => {
+  const numbered = (numberOf: (layer: number, feature: number) => number) =>
+    smallFile((file) => {
+      (file.metadata as { schema_version?: number }).schema_version = undefined;
+      const sites = [0, 1, 2].map((layer) => ({ layer, feature: 345 + layer }));
+      file.nodes = sites.map(({ layer, feature }) => ({
+        node_id: `${layer === 2 ? 0 : layer}_${feature}_1`,
+        feature: numberOf(layer === 2 ? 0 : layer, feature),
+        layer: layer === 2 ? 0 : layer,
+        ctx_idx: 1,
+        feature_type: 'cross layer transcoder',
+      }));
+      file.links = [];
+    });
+  const decimal = (layer: number, feature: number) => layer * 100_000 + feature;
+  for (const numberOf of [pairFeature, decimal]) {
+    const { graph } = readGraph(numbered(numberOf));
+    assert.deepEqual(
+      graph.nodes.map((node) => [node.layer, node.feature]),
+      [
+        [0, 345],
+        [0, 347],
+        [1, 346],
+      ],
+    );
+  }
 });
 
 test('kinds and fields that we do not know are kept, drawn as unknown, and written back', () => {
