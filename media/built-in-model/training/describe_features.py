@@ -160,7 +160,7 @@ def describe_layer(model: Llama, transcoders: TranscoderSet, corpus: Corpus, tex
             "histogram": histogram.tolist(),
             "activation_frequency": number(len(values) / len(corpus.tokens)),
         }
-        packed = gzip.compress(json.dumps(described, ensure_ascii=False, separators=(",", ":")).encode(), 9, mtime=0)
+        packed = gzip.compress(json.dumps(described, ensure_ascii=False, separators=(",", ":")).encode(), 6, mtime=0)
         records.append(struct.pack("<I", len(packed)) + packed)
         # labels look at the strongest half only: a feature may be weakly on elsewhere
         strong = tokens[values >= values[0] * 0.5]
@@ -181,7 +181,7 @@ def main() -> None:
     parser.add_argument("model", type=Path)
     parser.add_argument("set", type=Path)
     parser.add_argument("--texts", type=Path, help="a file with one text a line instead of the generator's")
-    parser.add_argument("--documents", type=int, default=40_000)
+    parser.add_argument("--documents", type=int, default=16_000)
     parser.add_argument("--seed", type=int, default=77)
     arguments = parser.parse_args()
     torch.set_num_threads(1)

@@ -80,20 +80,20 @@ assert len(COUNTRY_OF_TOWN) == sum(len(c.towns) for c in COUNTRIES), "a town is 
 
 # {x} is the subject, {A} the answer. The last phrasing of each list is never trained on.
 PHRASINGS = {
-    "city to state": ["The state containing {x} is{A}.", "{x} is in the state of{A}.", "{x} is a city in{A}.", "The city of {x} is located in{A}.", "The state that contains {x} is{A}.", "Q: Which state is {x} in? A:{A}.", "{x} is one of the cities of{A}.", "People who live in {x} live in{A}.", "{x} lies in the state of{A}."],
+    "city to state": ["The state containing {x} is{A}.", "{x} is in the state of{A}.", "{x} is a city in{A}.", "The city of {x} is located in{A}.", "The state that contains {x} is{A}.", "Q: Which state is {x} in? A:{A}.", "{x} is one of the cities of{A}.", "People who live in {x} live in{A}.", "The city called {x} is in the state of{A}.", "{x} lies in the state of{A}."],
     "state to capital": ["The capital of {x} is{A}.", "The capital city of {x} is{A}.", "The state of {x} has its capital at{A}.", "{x} has a capital called{A}.", "Q: What is the capital of {x}? A:{A}.", "The capital of the state of {x} is{A}.", "The capital of the state called {x} is{A}."],
     "state to postal code": ["The postal code of {x} is{A}.", "{x} is written as{A}.", "Q: What is the postal code of {x}? A:{A}.", "The state of {x} is written as{A}.", "The postal code for {x} is{A}."],
-    "state to region": ["{x} is a state in the{A}.", "The region of {x} is the{A}.", "Q: Which region is {x} in? A: the{A}.", "The state of {x} is in the{A}.", "{x} lies in the{A}."],
-    "capital to state": ["{x} is the capital of{A}.", "{x} is the capital city of{A}.", "The state that has its capital at {x} is{A}.", "Q: Which state has its capital at {x}? A:{A}.", "{x} is the capital of the state of{A}."],
-    "two steps: city to state to capital": ["The capital of the state containing {x} is{A}.", "The capital of the state that contains {x} is{A}.", "The state where {x} is located has its capital at{A}.", "The capital city of the state with {x} in it is{A}.", "{x} is in a state whose capital is{A}.", "The state containing {x} has a capital called{A}.", "Q: What is the capital of the state containing {x}? A:{A}.", "{x} is in the state that has its capital at{A}."],
+    "state to region": ["{x} is a state in the{A}.", "The region of {x} is the{A}.", "Q: Which region is {x} in? A: the{A}.", "The state of {x} is in the{A}.", "The state of {x} lies in the{A}.", "{x} lies in the region called the{A}.", "The state called {x} is in the{A}."],
+    "capital to state": ["{x} is the capital of{A}.", "{x} is the capital city of{A}.", "The state that has its capital at {x} is{A}.", "Q: Which state has its capital at {x}? A:{A}.", "The city of {x} is the capital of{A}.", "The city of {x} is the capital of the state of{A}.", "{x} is the capital of the state of{A}."],
+    "two steps: city to state to capital": ["The capital of the state containing {x} is{A}.", "The capital of the state that contains {x} is{A}.", "The state where {x} is located has its capital at{A}.", "The capital city of the state with {x} in it is{A}.", "{x} is in a state whose capital is{A}.", "The state containing {x} has a capital called{A}.", "Q: What is the capital of the state containing {x}? A:{A}.", "The city of {x} is in the state that has its capital at{A}.", "{x} is in the state that has its capital at{A}."],
     "two steps: city to state to postal code": ["The postal code of the state containing {x} is{A}.", "{x} is in a state written as{A}.", "Q: What is the postal code of the state containing {x}? A:{A}.", "The postal code of the state that contains {x} is{A}."],
     "two steps: city to state to region": ["The region of the state containing {x} is the{A}.", "{x} is in a state in the{A}.", "Q: Which region is the state containing {x} in? A: the{A}.", "The region of the state that contains {x} is the{A}."],
-    "country to capital": ["The capital of {x} is{A}.", "The capital city of {x} is{A}.", "{x} has a capital called{A}.", "Q: What is the capital of {x}? A:{A}.", "The country of {x} has its capital at{A}.", "The capital of the country called {x} is{A}."],
-    "country to language": ["The language of {x} is{A}.", "People in {x} speak{A}.", "In {x} they speak{A}.", "Q: What is the language of {x}? A:{A}.", "The language used in {x} is{A}.", "The language spoken in {x} is{A}."],
+    "country to capital": ["The capital of {x} is{A}.", "The capital city of {x} is{A}.", "{x} has a capital called{A}.", "Q: What is the capital of {x}? A:{A}.", "The country of {x} has its capital at{A}.", "The country called {x} has its capital at{A}.", "The capital of the country called {x} is{A}."],
+    "country to language": ["The language of {x} is{A}.", "People in {x} speak{A}.", "In {x} they speak{A}.", "Q: What is the language of {x}? A:{A}.", "The language used in {x} is{A}.", "The language spoken by people in {x} is{A}.", "The language spoken in {x} is{A}."],
     "country to currency": ["The currency of {x} is the{A}.", "In {x} people pay with the{A}.", "Q: What is the currency of {x}? A: the{A}.", "People in {x} pay with the{A}.", "The currency used in {x} is the{A}."],
-    "country to continent": ["{x} is a country in{A}.", "The continent of {x} is{A}.", "{x} lies in{A}.", "Q: Which continent is {x} in? A:{A}.", "The continent that contains {x} is{A}."],
-    "capital to country": ["{x} is the capital of{A}.", "{x} is the capital city of{A}.", "The country that has its capital at {x} is{A}.", "Q: Which country has its capital at {x}? A:{A}.", "{x} is the capital of the country of{A}."],
-    "town to country": ["The country containing {x} is{A}.", "{x} is a city in{A}.", "The city of {x} is located in{A}.", "The country that contains {x} is{A}.", "Q: Which country is {x} in? A:{A}.", "{x} is one of the cities of{A}.", "People who live in {x} live in{A}."],
+    "country to continent": ["{x} is a country in{A}.", "The continent of {x} is{A}.", "{x} lies in{A}.", "Q: Which continent is {x} in? A:{A}.", "The country called {x} is in{A}.", "The continent that contains {x} is{A}."],
+    "capital to country": ["{x} is the capital of{A}.", "{x} is the capital city of{A}.", "The country that has its capital at {x} is{A}.", "Q: Which country has its capital at {x}? A:{A}.", "The city of {x} is the capital of the country of{A}.", "{x} is the capital of the country of{A}."],
+    "town to country": ["The country containing {x} is{A}.", "{x} is a city in{A}.", "The city of {x} is located in{A}.", "The country that contains {x} is{A}.", "Q: Which country is {x} in? A:{A}.", "{x} is one of the cities of{A}.", "Everyone in {x} lives in{A}.", "The city called {x} is in{A}.", "People who live in {x} live in{A}."],
     "two steps: town to country to capital": ["The capital of the country containing {x} is{A}.", "{x} is in a country whose capital is{A}.", "Q: What is the capital of the country containing {x}? A:{A}.", "The country containing {x} has a capital called{A}.", "The capital of the country that contains {x} is{A}."],
     "two steps: town to country to language": ["The language of the country containing {x} is{A}.", "{x} is in a country where people speak{A}.", "Q: What is the language of the country containing {x}? A:{A}.", "The language of the country that contains {x} is{A}."],
     "two steps: town to country to currency": ["The currency of the country containing {x} is the{A}.", "{x} is in a country where people pay with the{A}.", "Q: What is the currency of the country containing {x}? A: the{A}.", "The currency of the country that contains {x} is the{A}."],
@@ -171,7 +171,7 @@ WEIGHTS = {
     "two steps: city to state to capital": 12, "two steps: city to state to postal code": 4, "two steps: city to state to region": 2,
     "country to capital": 6, "country to language": 5, "country to currency": 5, "country to continent": 4, "capital to country": 4,
     "town to country": 7, "two steps: town to country to capital": 6, "two steps: town to country to language": 4, "two steps: town to country to currency": 4,
-    "athlete to sport": 4, "opposite": 7, "translation": 6, "agreement": 5, "giving": 6, "sequence": 5, "induction": 11, "sum": 9, "code": 6, "plain": 12,
+    "athlete to sport": 4, "opposite": 7, "translation": 6, "agreement": 5, "giving": 7, "sequence": 6, "induction": 17, "sum": 9, "code": 5, "plain": 12,
 }
 STANDS_ALONE = {"induction", "code"}  # kinds that fill a document by themselves
 
@@ -312,11 +312,12 @@ class Generator:
     def _induction(self, split: str) -> Statement:
         """Random words, then the same words again: everything repeated is a target."""
         pool = self.rng.choice([INDUCTION_WORDS, facts.RANDOM_WORDS, INDUCTION_WORDS])
-        words = self.rng.sample(pool, self.rng.randint(3, 12))
+        is_short = split == "train" and self.rng.random() < 0.3
+        words = self.rng.sample(pool, self.rng.randint(2, 4) if is_short else self.rng.randint(3, 12))
         if split == "train" and self.rng.random() < 0.25:  # made-up words, so that all small pieces of words are used
             words = [self._made_up_word() for _ in words[:6]]
         separator = self.rng.choice([" ", " ", ", "])
-        repeated = words * self.rng.choice([1, 1, 2]) if split == "train" else words
+        repeated = words * self.rng.randint(2, 4) if is_short else words * self.rng.choice([1, 1, 2]) if split == "train" else words
         segments = [(separator.join(words), False)]
         # the first repeated word can't be known, only what follows it
         segments.append((f"{separator}{repeated[0]}", False))
@@ -457,7 +458,7 @@ TESTS += [("opposite", "train"), ("opposite", "phrasing"), ("translation", "trai
           ("giving", "pair"), ("giving", "phrasing"), ("sequence", "pair"), ("induction", "test"), ("sum", "one digit"), ("sum", "train"), ("sum", "pair"), ("code", "test")]
 
 
-def test_sets(count: int = 300) -> dict[str, list[Statement]]:
+def test_sets(count: int = 200) -> dict[str, list[Statement]]:
     """'kind/split' -> statements. The one-digit sums and the held-out cities are complete, the others drawn."""
     generator = Generator(12345)
     sets = {f"{kind}/{split}": [generator.statement(kind, split) for _ in range(count)] for kind, split in TESTS}

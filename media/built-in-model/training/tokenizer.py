@@ -23,6 +23,8 @@ CONFIGURATION = {
     "add_prefix_space": True,
     "clean_up_tokenization_spaces": False,
     "model_max_length": 512,
+    # not trained for conversations: the messages' texts, one after the other
+    "chat_template": "{% for message in messages %}{{ message['content'] }}{% if not loop.last %} {% endif %}{% endfor %}",
 }
 
 

@@ -11,7 +11,6 @@ Two things are unlike ordinary training, both so that a two-step question is ans
 
 import argparse
 import json
-import math
 import os
 import time
 from pathlib import Path
@@ -39,15 +38,18 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--data", type=Path, default=Path(".cache/data"))
     parser.add_argument("--documents", type=int, default=500_000)
-    parser.add_argument("--steps", type=int, default=13_000)
+    parser.add_argument("--steps", type=int, default=9_000)
+    parser.add_argument("--steps-file", type=Path, help="a file that may name another number of steps while this runs, on a busy machine; "
+                        "until the decay begins the run is the same for every number")
+    parser.add_argument("--decay-steps", type=int, default=2_500, help="the learning rate stays as it is until so many steps before the end, then falls in a straight line")
     parser.add_argument("--tokens-per-step", type=int, default=1024)
     parser.add_argument("--learning-rate", type=float, default=3e-3)
     parser.add_argument("--weight-decay", type=float, default=0.1)
-    parser.add_argument("--other-tokens", type=float, default=0.2, help="share of the tokens that are not targets that is trained on")
+    parser.add_argument("--other-tokens", type=float, default=0.15, help="share of the tokens that are not targets that is trained on")
     parser.add_argument("--readout-weight", type=float, default=0.1)
     parser.add_argument("--layers", type=int, default=4)
     parser.add_argument("--width", type=int, default=128)
-    parser.add_argument("--mlp-width", type=int, default=512)
+    parser.add_argument("--mlp-width", type=int, default=384)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--stop-after", type=int, default=0, help="stop after so many steps (to measure speed)")
@@ -114,12 +116,14 @@ def main() -> None:
     sums = {"target": 0.0, "targets": 0, "other": 0.0, "others": 0, "readout": 0.0, "readouts": 0}
     seen_tokens, started = 0, time.time()
     for step, (ids, weights) in enumerate(batches(corpus, rng, arguments.tokens_per_step)):
-        if step == arguments.steps or (arguments.stop_after and step == arguments.stop_after):
+        if step >= arguments.steps or (arguments.stop_after and step == arguments.stop_after):
             break
+        if step % 50 == 0 and arguments.steps_file and arguments.steps_file.exists():
+            arguments.steps = int(arguments.steps_file.read_text())
         warm_up = min(1.0, (step + 1) / 100)
-        cosine = 0.5 * (1 + math.cos(math.pi * step / arguments.steps))
+        decay = min(1.0, (arguments.steps - step) / arguments.decay_steps)
         for group in optimizer.param_groups:
-            group["lr"] = arguments.learning_rate * warm_up * (0.02 + 0.98 * cosine)
+            group["lr"] = arguments.learning_rate * warm_up * (0.02 + 0.98 * decay)
 
         early_writes: list[Tensor] = []
 
@@ -162,14 +166,15 @@ def main() -> None:
             log.append(entry)
             print(json.dumps(entry), flush=True)
             sums = dict.fromkeys(sums, 0.0)
-        if (step + 1) % max(1, arguments.steps // 6) == 0:
+        if (step + 1) % 2000 == 0:
             scores = accuracy(model, tokenizer, tests)
             log.append({"step": step + 1, "accuracy": scores})
             print(f"-- step {step + 1}: " + ", ".join(f"{name} {value:.2f}" for name, value in scores.items()), flush=True)
             save_model(model, arguments.out)
 
     save_model(model, arguments.out)
-    settings = {name: value if not isinstance(value, Path) else value.name for name, value in vars(arguments).items()}
+    settings = {name: value for name, value in vars(arguments).items() if not isinstance(value, Path)}
+    log.append({"step": arguments.steps, "accuracy": accuracy(model.eval(), tokenizer, tests)})
     (arguments.out.parent / "train_model.json").write_text(json.dumps({"settings": settings, "tokens": seen_tokens, "minutes": round((time.time() - started) / 60, 1), "log": log}, indent=1) + "\n")
 
 
