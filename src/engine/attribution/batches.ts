@@ -12,7 +12,7 @@ export type Batch = {
 };
 
 /** Rows × positions of one step: enough for thick products, few enough for the cache and for close-fitting batches. */
-export const stepSize = 512;
+export const stepSize = 1024;
 /** Fewer rows at once than this leave the products too thin. */
 const fewestRows = 8;
 

@@ -172,7 +172,7 @@ async function carry(
   const feeds = {
     gradient: floatTensor(gradient, dims),
     pattern: floatTensor(local.carryPattern(layer, positions, positions), [nKeyValueHeads, nPos, nQueries]),
-    output: floatTensor(output, [dModel, nHeads * dHead]),
+    output: floatTensor(output, [nHeads, dModel, dHead]),
     value: floatTensor(value, [nKeyValueHeads * dHead, dModel]),
     vectors: floatTensor(block.vectors.subarray(0, nPos * block.width * dModel), [nPos, block.width, dModel]),
   };

@@ -8,7 +8,7 @@ const keptWeightBytes = 512 * 2 ** 20;
 
 /** What carries a gradient back through one layer's attention. All norm gains and scales are folded in. */
 export type CarryWeights = {
-  /** [dModel, head · dHead]: the output projection; its rows times the gain of a norm after attention. */
+  /** [head, dModel, dHead]: the output projection; its rows times the gain of a norm after attention. */
   readonly output: Float32Array;
   /** [kvHead · dHead, dModel]: the value projection; its columns times the gain of the norm before. */
   readonly value: Float32Array;
@@ -35,7 +35,7 @@ export class LocalModel {
     { readonly queries: PositionRange; readonly keys: PositionRange; readonly pattern: Float32Array }
   >();
   readonly #keepsWeights: boolean;
-  readonly #shared: { output?: Float32Array; value?: Float32Array } = {};
+  readonly #shared: { stored?: Float32Array; output?: Float32Array; value?: Float32Array } = {};
 
   constructor(model: LanguageModel, set: TranscoderSet, run: ForwardResult) {
     this.model = model;
@@ -50,11 +50,13 @@ export class LocalModel {
     if (known) return known;
     const { weights, dimensions } = this.model;
     const { dModel, nHeads, nKeyValueHeads, dHead } = dimensions;
+    const stored = this.#buffer('stored', dModel * nHeads * dHead);
     const output = this.#buffer('output', dModel * nHeads * dHead);
     const value = this.#buffer('value', nKeyValueHeads * dHead * dModel);
-    weights.layer(layer, 'attnOutput', output);
+    weights.layer(layer, 'attnOutput', stored);
     weights.layer(layer, 'value', value);
-    scaleRows(output, weights.layer(layer, 'postAttnNorm'));
+    scaleRows(stored, weights.layer(layer, 'postAttnNorm'));
+    splitHeads(stored, output, nHeads, dHead);
     scaleColumns(value, weights.layer(layer, 'attnNorm'), dModel);
     const carried = { output, value };
     if (this.#keepsWeights) this.#kept.set(layer, carried);
@@ -133,8 +135,8 @@ export class LocalModel {
   }
 
   /** A new array where weights are kept, else one that every layer shares. */
-  #buffer(role: 'output' | 'value', length: number): Float32Array {
-    if (this.#keepsWeights) return new Float32Array(length);
+  #buffer(role: 'stored' | 'output' | 'value', length: number): Float32Array {
+    if (this.#keepsWeights && role !== 'stored') return new Float32Array(length);
     this.#shared[role] ??= new Float32Array(length);
     return this.#shared[role];
   }
@@ -152,6 +154,17 @@ function scaleInPlace(
   if (!scale && !gain) return;
   const atPos = scale ? scale[pos] : 1;
   for (let index = 0; index < row.length; index++) row[index] *= gain ? gain[index] * atPos : atPos;
+}
+
+/** [dModel, head · dHead] → [head, dModel, dHead] */
+function splitHeads(stored: Float32Array, target: Float32Array, nHeads: number, dHead: number): void {
+  const dModel = stored.length / (nHeads * dHead);
+  for (let head = 0; head < nHeads; head++) {
+    for (let i = 0; i < dModel; i++) {
+      const start = (i * nHeads + head) * dHead;
+      target.set(stored.subarray(start, start + dHead), (head * dModel + i) * dHead);
+    }
+  }
 }
 
 function scaleRows(matrix: Float32Array, gain: Float32Array | null): void {

@@ -41,19 +41,23 @@ export async function carrySpecialTokens(local: LocalModel, count: number, produ
     const value = await apply(stream, weights.value, nKeyValueHeads * dHead);
     values.push(byHead(value, count, nKeyValueHeads, dHead));
     const pattern = local.carryPattern(layer, own, own);
-    const mixed = new Float32Array(count * count * nHeads * dHead);
-    eachMix(count, nHeads, nKeyValueHeads, dHead, (token, query, key, head, from, to) => {
+    // [head, token, pos, dHead]
+    const mixed = new Float32Array(nHeads * count * count * dHead);
+    eachMix(count, nHeads, nKeyValueHeads, dHead, (token, query, key, head, from) => {
       const group = head % (nHeads / nKeyValueHeads);
       const row = Math.floor(head / (nHeads / nKeyValueHeads)) * count + key;
       const share = pattern[row * (nHeads / nKeyValueHeads) * count + group * count + query];
       const [source, target] = [
         (token * count + key) * nKeyValueHeads * dHead + from,
-        (token * count + query) * nHeads * dHead + to,
+        ((head * count + token) * count + query) * dHead,
       ];
       for (let i = 0; i < dHead; i++) mixed[target + i] += share * value[source + i];
     });
-    const change = await apply(mixed, weights.output, dModel);
-    for (let place = 0; place < stream.length; place++) stream[place] += change[place];
+    for (let head = 0; head < nHeads; head++) {
+      const ofHead = (values: Float32Array, size: number) => values.subarray(head * size, (head + 1) * size);
+      const change = await apply(ofHead(mixed, count * count * dHead), ofHead(weights.output, dModel * dHead), dModel);
+      for (let place = 0; place < stream.length; place++) stream[place] += change[place];
+    }
     const skip = local.skipWeights(layer);
     if (!skip) continue;
     const skipped = await apply(stream, skip.matrix, dModel);
@@ -83,13 +87,13 @@ function eachMix(
   nHeads: number,
   nKeyValueHeads: number,
   dHead: number,
-  each: (token: number, query: number, key: number, head: number, from: number, to: number) => void,
+  each: (token: number, query: number, key: number, head: number, from: number) => void,
 ): void {
   for (let token = 0; token < count; token++) {
     for (let query = token; query < count; query++) {
       for (let key = token; key <= query; key++) {
         for (let head = 0; head < nHeads; head++) {
-          each(token, query, key, head, Math.floor((head * nKeyValueHeads) / nHeads) * dHead, head * dHead);
+          each(token, query, key, head, Math.floor((head * nKeyValueHeads) / nHeads) * dHead);
         }
       }
     }

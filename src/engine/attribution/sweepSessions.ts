@@ -48,7 +48,7 @@ function carryGraph({ dModel, nHeads, nKeyValueHeads, dHead }: ModelDimensions, 
   const groups = nHeads / nKeyValueHeads;
   const gradient = graph.input('gradient', 'float32', ['pos', 'row', dModel]);
   const pattern = graph.input('pattern', 'float32', [nKeyValueHeads, 'pos', 'query']);
-  const output = graph.input('output', 'float32', [dModel, nHeads * dHead]);
+  const output = graph.input('output', 'float32', [nHeads, dModel, dHead]);
   const value = graph.input('value', 'float32', [nKeyValueHeads * dHead, dModel]);
   const shape = graph.node('Shape', [gradient]);
   const [nPos, nRows] = [0, 1].map((axis) =>
@@ -57,12 +57,8 @@ function carryGraph({ dModel, nHeads, nKeyValueHeads, dHead }: ModelDimensions, 
   const reshape = (x: string, dims: readonly string[]) =>
     graph.node('Reshape', [x, graph.node('Concat', dims, { axis: 0 })]);
   const flat = graph.node('Reshape', [gradient, graph.integers([-1, dModel])]);
-  const atHeads = reshape(graph.node('MatMul', [flat, output]), [
-    nPos,
-    nRows,
-    graph.integers([nKeyValueHeads, groups, dHead]),
-  ]);
-  const byQuery = reshape(graph.node('Transpose', [atHeads], { perm: [2, 3, 0, 1, 4] }), [
+  // Head by head, the product comes out as the middle one wants it: no transposition of the largest array.
+  const byQuery = reshape(graph.node('MatMul', [flat, output]), [
     graph.integers([nKeyValueHeads]),
     graph.node('Mul', [nPos, graph.integers([groups])]),
     graph.integers([-1]),
