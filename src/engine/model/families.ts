@@ -1,6 +1,9 @@
 /**
  * How model families differ, as data. One entry each: what config.json leaves unsaid, which norms, biases and extra
  * parts a layer has, and what its tensors are called. `transformer.ts` knows no family by name.
+ *
+ * A new family is an entry here and a tiny reference model made by `test/fixtures/make_reference.py`; the comparison with
+ * plain loops (`test/engine/modelPlain.test.ts`) takes it up by itself.
  */
 
 /** Every tensor a layer may have. Projections are stored [out, in], as Linear layers are. */
