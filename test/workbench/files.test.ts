@@ -81,8 +81,6 @@ step('a pin makes the file dirty, undo takes it back, redo and save write it', a
 step('a broken file says what is wrong with it', async () => {
   await workbench.page.locator('.activitybar .action-item a[aria-label^="Explorer"]').click();
   await inExplorer('broken.circuit.json').dblclick();
-  await workbench.page
-    .locator('.monaco-dialog-box', { hasText: 'The graph file is not JSON that can be read' })
-    .waitFor();
+  await workbench.webview().getByText('The graph file is not JSON that can be read').first().waitFor();
   await workbench.shot('broken-file');
 });

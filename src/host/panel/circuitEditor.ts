@@ -13,6 +13,9 @@ const readHereBelow = 1_000_000;
 
 class CircuitDocument implements vscode.CustomDocument {
   readonly uri: vscode.Uri;
+  /** Settles when the graph is in memory, or with the reason why it is not. */
+  reading: Promise<void> = Promise.resolve();
+  isDisposed = false;
   readonly #release: () => void;
 
   constructor(uri: vscode.Uri, release: () => void) {
@@ -26,6 +29,7 @@ class CircuitDocument implements vscode.CustomDocument {
   }
 
   dispose(): void {
+    this.isDisposed = true;
     this.#release();
   }
 }
@@ -60,25 +64,30 @@ export class CircuitEditor implements vscode.CustomEditorProvider<CircuitDocumen
       this.#documents.delete(document.id);
       this.#services.traces.release(document.id);
     });
-    try {
-      await this.#read(document, context.backupId === undefined ? uri : vscode.Uri.parse(context.backupId));
-    } catch (error) {
-      // VS Code shows the message alone.
-      throw error instanceof UserError ? new Error(`${error.message} ${error.remedy}`) : error;
-    }
+    // Read while the page comes up: both take their time.
+    const from = context.backupId === undefined ? uri : vscode.Uri.parse(context.backupId);
+    document.reading = this.#read(document, from);
+    document.reading.catch(() => {});
     this.#documents.set(document.id, document);
     return document;
   }
 
   async resolveCustomEditor(document: CircuitDocument, panel: vscode.WebviewPanel): Promise<void> {
-    const { traces } = this.#services;
+    const { traces, log } = this.#services;
     const page = new GraphPage(panel.webview, this.#services);
-    page.show({ type: 'trace', id: document.id });
-    if (panel.active) traces.activate(document.id);
-    panel.onDidChangeViewState(() => {
+    const activate = (): void => {
       if (panel.active) traces.activate(document.id);
-    });
+    };
+    panel.onDidChangeViewState(activate);
     panel.onDidDispose(() => page.dispose());
+    try {
+      await document.reading;
+      page.show({ type: 'trace', id: document.id });
+      activate();
+    } catch (error) {
+      log.warn(`${document.uri.path}: ${error instanceof Error ? error.message : error}`);
+      page.show({ type: 'failed', error: asUserError(error) });
+    }
   }
 
   async saveCustomDocument(document: CircuitDocument): Promise<void> {
@@ -91,7 +100,8 @@ export class CircuitEditor implements vscode.CustomEditorProvider<CircuitDocumen
 
   async revertCustomDocument(document: CircuitDocument): Promise<void> {
     const before = this.#services.traces.opened(document.id)?.graph.view;
-    await this.#read(document, document.uri);
+    document.reading = this.#read(document, document.uri);
+    await document.reading;
     const view = this.#services.traces.opened(document.id)?.graph.view;
     if (before !== undefined && view !== undefined) this.#services.traces.changeView(document.id, view, 'file');
   }
@@ -124,6 +134,7 @@ export class CircuitEditor implements vscode.CustomEditorProvider<CircuitDocumen
     const bytes = await vscode.workspace.fs.readFile(from);
     const { graph, warnings } =
       bytes.length < readHereBelow ? readGraphBytes(bytes) : await this.#services.engine.call('readGraph', { bytes });
+    if (document.isDisposed) return;
     const title = path.basename(document.uri.path).replace(/(\.circuit)?\.json$/, '');
     const record = { ...recordOfGraph(document.id, title, graph, this.#pairFor(graph)), warnings };
     this.#services.traces.hold(record, graph);
@@ -137,4 +148,14 @@ export class CircuitEditor implements vscode.CustomEditorProvider<CircuitDocumen
     if (trace === null) throw new UserError('graph.closed', 'The graph is not open any more.', 'Open the file again.');
     await vscode.workspace.fs.writeFile(target, Buffer.from(writeGraph(trace.graph)));
   }
+}
+
+function asUserError(error: unknown): UserError {
+  if (error instanceof UserError) return error;
+  const message = error instanceof Error ? error.message : String(error);
+  return new UserError(
+    'graph.unreadable',
+    `The file could not be read: ${message}.`,
+    'Check that it is there and may be read.',
+  );
 }

@@ -121,13 +121,15 @@ export class FeaturesView implements vscode.TreeDataProvider<FeatureRow>, vscode
 
   #groupItem(group: FeatureGroup): vscode.TreeItem {
     const item = new vscode.TreeItem(group.label, vscode.TreeItemCollapsibleState.Collapsed);
-    const graph = this.#active?.graph;
-    const share = graph === undefined ? 0 : influenceOfGroup(graph, group.nodes);
+    const isSupernode = group.key.startsWith('supernode');
     item.id = `${this.#active?.record.id} ${group.key}`;
-    item.description = `${group.nodes.length} ${group.nodes.length === 1 ? 'feature' : 'features'}, ${shareText(share)}`;
-    item.contextValue = group.key.startsWith('supernode') ? 'supernode' : 'group';
+    item.description = `${group.nodes.length} ${group.nodes.length === 1 ? 'feature' : 'features'}`;
+    const graph = this.#active?.graph;
+    // Told of the user's groups alone: it takes a pass over all edges each.
+    if (isSupernode && graph !== undefined) item.description += `, ${shareText(influenceOfGroup(graph, group.nodes))}`;
+    item.contextValue = isSupernode ? 'supernode' : 'group';
     item.iconPath = new vscode.ThemeIcon(
-      group.key.startsWith('supernode') ? 'group-by-ref-type' : this.grouping === 'token' ? 'symbol-string' : 'layers',
+      isSupernode ? 'group-by-ref-type' : this.grouping === 'token' ? 'symbol-string' : 'layers',
     );
     return item;
   }
