@@ -1,3 +1,4 @@
+import type { CircuitGraph } from '../src/graph/circuitGraph.ts';
 import type { GraphNode } from '../src/graph/node.ts';
 import type { InterveneResult, Intervention } from '../src/protocol/engine.ts';
 
@@ -61,7 +62,28 @@ export function interventionsOf({ edits }: SteeringState, nodes: readonly GraphN
     );
 }
 
-export type TokenChange = { readonly text: string; readonly before: number; readonly after: number };
+/**
+ * The same run for a terminal: `prompt-circuits intervene …`. By token ids where the graph has them, as a prompt's text
+ * may be split otherwise.
+ */
+export function commandLine(steering: SteeringState, { nodes, metadata }: CircuitGraph): string {
+  const { promptTokenIds, promptTokens } = metadata;
+  const prompt =
+    promptTokenIds === null ? `--prompt ${quoted(promptTokens.join(''))}` : `--tokens ${promptTokenIds.join(',')}`;
+  const edits = interventionsOf(steering, nodes).map(({ layer, feature, pos, kind, value }) => {
+    const place = `${layer}:${feature}@${String(pos)}`;
+    return kind === 'ablate' ? `--ablate ${place}` : `--${kind} ${place}=${value}`;
+  });
+  const more = steering.newTokens > 0 ? [`--generate ${steering.newTokens}`] : [];
+  return ['prompt-circuits intervene', prompt, ...edits, ...more].join(' ');
+}
+
+/** One word for a POSIX shell, whatever is in it. */
+function quoted(text: string): string {
+  return `'${text.replaceAll("'", "'\\''")}'`;
+}
+
+type TokenChange = { readonly text: string; readonly before: number; readonly after: number };
 
 /** Top tokens of both runs side by side, the most likely of either first; a token that is not listed counts as 0. */
 export function tokenChanges({ before, after }: InterveneResult): TokenChange[] {

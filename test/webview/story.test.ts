@@ -4,7 +4,14 @@ import { claimKey, edgeClaim, groupClaim, nothingTested, withResult } from '../.
 import { createDeriver } from '../../webview/derive.ts';
 import { indexGraph } from '../../webview/graphIndex.ts';
 import { findNodes } from '../../webview/search.ts';
-import { changeEdit, interventionsOf, noSteering, tokenChanges, withEdit } from '../../webview/steeringState.ts';
+import {
+  changeEdit,
+  commandLine,
+  interventionsOf,
+  noSteering,
+  tokenChanges,
+  withEdit,
+} from '../../webview/steeringState.ts';
 import { initialState } from '../../webview/store.ts';
 import { subgraphOf, subgraphScores } from '../../webview/subgraph.ts';
 import { dismiss, receive } from '../../webview/updates.ts';
@@ -143,6 +150,20 @@ test('an edit is one intervention for every feature of its group, and off edits 
   assert.deepEqual(interventionsOf(changeEdit(steering, key, { isOn: false }), nodes), []);
   assert.deepEqual(changeEdit(steering, key, null).edits, []);
   assert.equal(withEdit(steering, 'again', [...texas, token]).edits.length, 1);
+});
+
+test('edits are the same run on the command line, whatever the prompt holds', () => {
+  const texas = nodes.findIndex(({ label, layer }) => label === 'Texas' && layer === 3);
+  const { layer, feature, pos } = nodes[texas];
+  const off = withEdit({ ...noSteering, newTokens: 10 }, 'Texas', [texas]);
+  const place = `${layer}:${feature}@${pos}`;
+  const graph = { ...index.graph, metadata: { ...index.graph.metadata, promptTokenIds: [1, 5, 9] } };
+  assert.equal(commandLine(off, graph), `prompt-circuits intervene --tokens 1,5,9 --ablate ${place} --generate 10`);
+  const tripled = { ...changeEdit(off, off.edits[0].key, { factor: 3 }), newTokens: 0 };
+  const promptTokens = ["it's", ' $HOME `x`'];
+  const named = { ...graph, metadata: { ...graph.metadata, promptTokenIds: null, promptTokens } };
+  const expected = `prompt-circuits intervene --prompt 'it'\\''s $HOME \`x\`' --scale ${place}=3`;
+  assert.equal(commandLine(tripled, named), expected);
 });
 
 test('a slow model is not run again with every move of a slider, a fast one is', () => {

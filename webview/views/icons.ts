@@ -22,6 +22,7 @@ const outlines = {
   dial: 'M3 12.5a6 6 0 1 1 10 0M8 9l2.5-3.5',
   idea: 'M5.7 10.4a4 4 0 1 1 4.6 0v1.8H5.7zM6.5 14.2h3',
   warning: 'M8 2.2l6.3 11.3H1.7zM8 6.5v3.2M8 11.3v.5',
+  copy: 'M5.5 5.5h8v8h-8zM3 10.5h-.5v-8h8V3',
   up: 'M4 10l4-4 4 4',
   down: 'M4 6l4 4 4-4',
 } as const;

@@ -3,7 +3,7 @@ import type { Derived } from '../derive.ts';
 import { fill, make } from '../dom.ts';
 import { kindNames } from '../drawing/glyphs.ts';
 import type { Edit } from '../steeringState.ts';
-import { changeEdit, noSteering, tokenChanges } from '../steeringState.ts';
+import { changeEdit, commandLine, noSteering, tokenChanges } from '../steeringState.ts';
 import type { ViewState } from '../store.ts';
 import { hover, select, setSteering } from '../updates.ts';
 import { percent, quoteToken, shortNumber, showToken } from '../words.ts';
@@ -30,7 +30,14 @@ export function createSteering(intents: Intents): View {
   const length = dropdown<string>('How far both runs go on', lengths, (value) =>
     intents.apply(setSteering((steering) => ({ ...steering, newTokens: Number(value) }))),
   );
-  const actions = make('div', { class: 'steering-actions' }, run, length.element, clear, ring);
+  const copy = iconButton('copy', 'Copy as a command line', () =>
+    intents.apply((state) => {
+      if (!state.index) return state;
+      void navigator.clipboard.writeText(commandLine(state.steering, state.index.graph));
+      return { ...state, announcement: 'Copied the command line' };
+    }),
+  );
+  const actions = make('div', { class: 'steering-actions' }, run, length.element, clear, copy, ring);
   const outcome = make('div', { class: 'outcome', attributes: { 'aria-live': 'polite' } });
   const hint = make('p', { class: 'hint muted' });
   const verify = createVerifyPanel(intents);
