@@ -19,7 +19,7 @@ export function receive(message: ToPanel): Update {
         return { ...state, status: { type: 'progress', title, phase, done, total } };
       }
       case 'preview':
-        return { ...state, preview: { tokens: message.tokens, predictions: message.predictions } };
+        return previewOf(state, message.tokens, message.predictions);
       case 'showGraph':
         return showTrace(state, message.trace);
       case 'remembered':
@@ -64,6 +64,18 @@ function withRemembered(state: ViewState, remembered: unknown): ViewState {
   const isTourDone = 'isTourDone' in remembered && remembered.isTourDone === true;
   const kept = 'panels' in remembered ? remembered.panels : null;
   return { ...state, isTourDone, panels: readPanels(kept, state.panels), hasOwnMemory: true };
+}
+
+/** Another prompt's tokens: the graph of the last one must not stand below them. */
+function previewOf(
+  state: ViewState,
+  tokens: readonly string[],
+  predictions: NonNullable<ViewState['preview']>['predictions'],
+): ViewState {
+  const shown = state.trace?.graph.metadata.promptTokens ?? [];
+  const isOther = shown.length !== tokens.length || shown.some((token, pos) => token !== tokens[pos]);
+  const cleared = isOther ? { trace: null, index: null, selected: null, hovered: null, marked: [], camera: null } : {};
+  return { ...state, ...cleared, preview: { tokens, predictions } };
 }
 
 function showTrace(state: ViewState, trace: NonNullable<ViewState['trace']>): ViewState {
