@@ -30,6 +30,8 @@ export async function open(
   size = { width: 1200, height: 820 },
 ): Promise<Page & { errors: string[] }> {
   const page = Object.assign(await browser.newPage({ viewport: size }), { errors: [] as string[] });
+  // On a machine that is busy with other things a page may take its time; what is wrong fails at once all the same.
+  page.setDefaultTimeout(120_000);
   page.on('pageerror', (error) => page.errors.push(String(error)));
   page.on('console', (message) => {
     if (message.type() === 'error') page.errors.push(message.text());
