@@ -32,7 +32,7 @@ export function isInheritedName(name: string): boolean {
 }
 
 /** A deep copy without keys that could reach a prototype. The value comes from JSON no deeper than `maxJsonDepth`. */
-export function safeCopy(value: unknown): unknown {
+function safeCopy(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(safeCopy);
   if (!isObject(value)) return typeof value === 'number' ? value + 0 : value;
   return copyFields(value, (key) => !isInheritedName(key));

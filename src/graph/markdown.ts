@@ -1,9 +1,10 @@
 import type { CircuitGraph } from './circuitGraph.ts';
-import { carriedShare, groupsOf, labelOf } from './groups.ts';
+import { carriedShare, type Group, type GroupEdge, groupEdges, groupsOf, labelOf } from './groups.ts';
 import { strongestPaths } from './paths.ts';
 
 const mostPaths = 5;
 const mostOutputs = 5;
+const mostGroupEdges = 10;
 
 /**
  * A summary of a graph for a pull request or an issue: what the model would say, how much of it the graph explains, the
@@ -72,7 +73,16 @@ function supernodes(graph: CircuitGraph, target: number): string[] {
       '|---|---:|---|---:|',
       ...rows,
     ].join('\n'),
+    ...effects(graph, groups),
   ];
+}
+
+/** The strongest direct effects between supernodes, summed over their members. */
+function effects(graph: CircuitGraph, groups: readonly Group[]): string[] {
+  const strongest = groupEdges(graph, groups).slice(0, mostGroupEdges);
+  const line = ({ source, target, weight }: GroupEdge) =>
+    `- ${code(groups[source].label)} → ${code(groups[target].label)}: ${weight < 0 ? '−' : '+'}${Math.abs(weight).toPrecision(3)}`;
+  return strongest.length === 0 ? [] : [`Direct effects between them:\n\n${strongest.map(line).join('\n')}`];
 }
 
 function paths(graph: CircuitGraph, target: number): string[] {

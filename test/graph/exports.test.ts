@@ -115,6 +115,7 @@ test('a summary says the answer, the scores, what supernodes carry, and the stro
   assert.match(text, /Replacement score 0\.500, completeness score 0\.750/);
   assert.match(text, /\| `Texas, "the state"` \| 2 \| ` Dallas` \| 37\.5 % \|/);
   assert.match(text, /\| `say a capital` \| 1 \| ` is` \| 75\.0 % \|/);
+  assert.match(text, /^Direct effects between them:\n\n- `Texas, "the state"` → `say a capital`: \+0\.00$/m);
   assert.match(text, /^1\. 37\.5 %: `capital` → `say a capital` \(layer 2, at ` is`\) → ` Austin`$/m);
 });
 

@@ -73,6 +73,8 @@ test('edges between groups are the sums of those between their members', () => {
     { source: 0, target: 2, weight: 2 },
     { source: 1, target: 2, weight: 0 },
   ]);
+  // What stays within a group is no edge between groups.
+  assert.deepEqual(groupEdges(dallasGraph(), [{ label: 'both', members: [texas, austinFeature] }]), []);
 });
 
 /** Real graphs have no cycle: every edge is turned to lead from the earlier to the later node. */
