@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, type TestContext, test } from 'node:test';
+import { gzipSync } from 'node:zlib';
 import { servedRepo } from '../support/hubPlace.ts';
 import { type HubServer, startHubServer } from '../support/hubServer.ts';
 import { temporaryFolder } from '../support/temporaryFolder.ts';
@@ -26,11 +27,32 @@ function repoOf(folder: string) {
   );
 }
 
+/** Examples of every feature of three layers of 64, as makers host them: packed one after the other, with an index. */
+function hostedExamples(): Record<string, Buffer> {
+  const text = { examples_quantiles: [{ quantile_name: 'Top', examples: [hostedExample] }], top_logits: [] };
+  const packed = gzipSync(JSON.stringify(text));
+  const record = Buffer.concat([Buffer.alloc(4), packed]);
+  record.writeUInt32LE(packed.length);
+  const offsets = Array.from({ length: 65 }, (_, feature) => feature * record.length);
+  const layers = [0, 1, 2].map((layer) => [String(layer), { filename: `layer_${layer}.bin`, offsets }]);
+  const bytes = Buffer.concat(Array.from({ length: 64 }, () => record));
+  return {
+    'features/index.json.gz': gzipSync(JSON.stringify(Object.fromEntries(layers))),
+    ...Object.fromEntries([0, 1, 2].map((layer) => [`features/layer_${layer}.bin`, bytes])),
+  };
+}
+
+const hostedExample = { tokens: ['from ', 'the-hub'], tokens_acts_list: [0, 1], train_token_ind: 1 };
+
 before(
   async () => {
     hub = await startHubServer();
     hub.repos.set('example/tiny-llama', repoOf(path.join(golden, 'model')));
-    hub.repos.set('example/llama-sets', repoOf(path.join(golden, 'transcoders')));
+    const sets = repoOf(path.join(golden, 'transcoders'));
+    hub.repos.set('example/llama-sets', {
+      ...sets,
+      files: new Map([...sets.files, ...servedRepo(hostedExamples()).files]),
+    });
     cache = await temporaryFolder();
     workbench = await Workbench.start({
       files: { 'prompts.md': `${prompt}\n` },
@@ -152,11 +174,16 @@ step('a pair of the hub is downloaded with its progress, paused, there after a r
   const held = new Promise<void>((resolve) => {
     release = resolve;
   });
+  let sayCut = () => {};
+  const isCut = new Promise<void>((resolve) => {
+    sayCut = resolve;
+  });
   let reads = 0;
   hub.fault = async ({ kind }) => {
     if (kind !== 'signed') return null;
     reads += 1;
     if (reads === 1) return { cutAt: cut };
+    sayCut();
     await held;
     return null;
   };
@@ -173,6 +200,7 @@ step('a pair of the hub is downloaded with its progress, paused, there after a r
   await workbench.shot('download-question');
   await dialogButton('Download').click();
   await row(/example\/tiny-llama.* % of/).waitFor();
+  await isCut;
   await inline('Pause', 'example/tiny-llama');
   await row(/example\/tiny-llama.*paused/).waitFor();
   await workbench.shot('download-paused');
@@ -180,7 +208,7 @@ step('a pair of the hub is downloaded with its progress, paused, there after a r
   release();
   await workbench.open({ openFile: 'prompts.md' });
   await workbench.viewContainer('Prompt Circuits').click();
-  await row(/example\/tiny-llama.*paused at \d+ %/).waitFor();
+  await row(/example\/tiny-llama.*paused at 3\d %/).waitFor();
   const asked = hub.seen.length;
   await inline('Resume', 'example/tiny-llama');
   const arrived = workbench.notification('example/tiny-llama is on this machine');
@@ -193,6 +221,25 @@ step('a pair of the hub is downloaded with its progress, paused, there after a r
   await workbench.notification(/Transcoders: per-layer, relu/).waitFor();
   await traceAndCheck();
   await workbench.shot('downloaded');
+});
+
+step('the examples of a feature come from the hub, after a question and by range', async () => {
+  const asked = hub.seen.length;
+  await workbench
+    .treeItem(/^Layer 0/)
+    .first()
+    .click();
+  const feature = workbench.treeItem(/^L0 #\d+/).first();
+  await feature.hover();
+  await feature.locator('a.action-label[aria-label^="Open Feature Card"]').click();
+  const question = workbench.notification('examples of these features are on the hub');
+  await question.waitFor();
+  assert.equal(hub.seen.length, asked, 'nothing is asked before the answer');
+  await question.locator('.monaco-button', { hasText: 'Read' }).click();
+  await workbench.webview().locator('body', { hasText: 'the-hub' }).waitFor();
+  const ranges = hub.seen.slice(asked).filter(({ headers }) => headers.range !== undefined);
+  assert.ok(ranges.length >= 1);
+  await workbench.shot('hosted-examples');
 });
 
 step('a model behind terms asks for a token, which only the hub is told', async () => {

@@ -148,10 +148,16 @@ export class Downloads {
       const rate = new Rate(this.#services.now);
       const onProgress = (received: number) => {
         const bytesPerSecond = rate.add(before + received);
+        if (!this.#list.has(keyOf(pair))) return;
+        const now = { pair, status: 'downloading', received: before + received, total, bytesPerSecond } as const;
         const isDue = this.#services.now() - announced >= announceEvery;
-        if (!isDue || !this.#list.has(keyOf(pair))) return;
+        // What is known is always the newest, however seldom it is told.
+        if (!isDue) {
+          this.#list.set(keyOf(pair), { ...now, error: null });
+          return;
+        }
         announced = this.#services.now();
-        this.#set({ pair, status: 'downloading', received: before + received, total, bytesPerSecond, error: null });
+        this.#set({ ...now, error: null });
       };
       await runPlan(plan, { ...options, onProgress });
       before += totalBytes(plan);
