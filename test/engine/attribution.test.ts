@@ -7,8 +7,9 @@ import { planBatches } from '../../src/engine/attribution/batches.ts';
 import { prepareSweep, sweep } from '../../src/engine/attribution/directEffects.ts';
 import { LocalModel } from '../../src/engine/attribution/localModel.ts';
 import { checkMemory, findActiveFeatures, gatherSources } from '../../src/engine/attribution/sources.ts';
-import { createSweepSessions } from '../../src/engine/attribution/sweepSessions.ts';
+import { SweepSessions } from '../../src/engine/attribution/sweepSessions.ts';
 import { mostLikely, softmax } from '../../src/engine/attribution/targets.ts';
+import { ThreadChoice } from '../../src/engine/attribution/threadChoice.ts';
 import { loadModel } from '../../src/engine/model/loadModel.ts';
 import { loadTokenizer } from '../../src/engine/model/tokenizer.ts';
 import { Encoder } from '../../src/engine/transcoders/encode.ts';
@@ -202,6 +203,20 @@ test('sources that would not fit in memory are refused with both sizes before th
   });
 });
 
+test('one thread is used while others keep the machine busy, and all are tried again later', () => {
+  const choice = new ThreadChoice();
+  choice.note(100, 30);
+  assert.equal(choice.usesAll, true, 'too little work to tell');
+  choice.note(100, 40);
+  assert.equal(choice.usesAll, false);
+  choice.note(3000, 3000);
+  assert.equal(choice.usesAll, false);
+  choice.note(1500, 1500);
+  assert.equal(choice.usesAll, true);
+  choice.note(1000, 1700);
+  assert.equal(choice.usesAll, true, 'two cores are there');
+});
+
 test('a trace can be cancelled in every phase, and the next one works', async () => {
   using pair = await openPair('llama-plt-relu');
   const phases = ['forward', 'features', 'targets', 'direct effects', 'influence'] as const;
@@ -274,7 +289,7 @@ async function openPrompt(name: string) {
     direction,
     /** Effects on every active feature, then on the output: [source column] each. */
     effects: async (): Promise<Float32Array[]> => {
-      using sessions = await createSweepSessions(model.dimensions, 'cpu');
+      using sessions = new SweepSessions(model.dimensions, 'cpu');
       const prepared = await prepareSweep(local, sources, sessions);
       const targets = Array.from(active.layer, (layer, index) => ({ layer, pos: active.pos[index] }));
       targets.push({ layer: model.dimensions.nLayers, pos: run.nPos - 1 });

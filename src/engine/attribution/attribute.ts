@@ -10,7 +10,7 @@ import { PhaseClock } from './phaseClock.ts';
 import { RowStore } from './rowStore.ts';
 import { keptShare, type PreparedPrompt, Search, type SearchSettings } from './search.ts';
 import { findActiveFeatures, gatherSources, type Sources } from './sources.ts';
-import { createSweepSessions, type SweepSessions } from './sweepSessions.ts';
+import { SweepSessions } from './sweepSessions.ts';
 import { meanOfUnembedding, type OutputTarget, outputTargets, type ResolvedTargets, softmax } from './targets.ts';
 
 /** Sources, and rows of effects, are kept for the next trace of the same prompt when they take at most this each. */
@@ -142,7 +142,7 @@ export class Attributor {
     const active = await findActiveFeatures(model, set, encoder, run, request.firstPos, onLayer(0));
     const local = new LocalModel(model, set, run);
     const sources = await gatherSources(local, encoder, active, request.firstPos, onLayer(nLayers));
-    this.#sessions ??= await createSweepSessions(model.dimensions, this.#provider);
+    this.#sessions ??= new SweepSessions(model.dimensions, this.#provider);
     const prepared = await prepareSweep(local, sources, this.#sessions);
     return {
       key: promptKey(request, options),

@@ -3,7 +3,7 @@ import { type Batch, planBatches } from './batches.ts';
 import type { LocalModel, PositionRange } from './localModel.ts';
 import { type Sources, tokenBlock, tokenColumn, type WrittenBlock } from './sources.ts';
 import { carrySpecialTokens, type SpecialTokens } from './specialTokens.ts';
-import type { SweepSessions } from './sweepSessions.ts';
+import type { SweepSessions, SweepSteps } from './sweepSessions.ts';
 
 /**
  * One target whose sources' effects are wanted: a direction [dModel] read from the residual stream before the MLP of
@@ -32,7 +32,9 @@ export async function sweep(
   const { count } = prepared.sources;
   for (const batch of planBatches(targets, prepared.sources.firstPos)) {
     await onBatch(done);
-    const effects = await sweepBatch(prepared, targets, batch, reading, buffers);
+    const effects = await prepared.sessions.measure((steps) =>
+      sweepBatch({ ...prepared, steps }, targets, batch, reading, buffers),
+    );
     batch.targets.forEach((target, row) => {
       deliver(target, effects.subarray(row * count, (row + 1) * count));
     });
@@ -55,7 +57,11 @@ export async function prepareSweep(
   sources: Sources,
   sessions: SweepSessions,
 ): Promise<PreparedSweep> {
-  const special = await carrySpecialTokens(local, Math.min(sources.firstPos, sources.nPos), sessions.product);
+  const special = await carrySpecialTokens(
+    local,
+    Math.min(sources.firstPos, sources.nPos),
+    (await sessions.steps()).product,
+  );
   return { local, sources, sessions, special, work: { multiplications: 0 } };
 }
 
@@ -83,9 +89,12 @@ class SweepBuffers {
   }
 }
 
+/** A prepared sweep with the steps that a batch takes. */
+type BatchSweep = PreparedSweep & { readonly steps: SweepSteps };
+
 /** @returns effects [batch row, source column] */
 async function sweepBatch(
-  prepared: PreparedSweep,
+  prepared: BatchSweep,
   targets: readonly Target[],
   batch: Batch,
   reading: (target: number) => Float32Array,
@@ -155,7 +164,7 @@ function withRowsOf(state: SweepState, nRows: number, dModel: number, buffers: S
  * just below.
  */
 async function carry(
-  { local, sources, sessions, special, work }: PreparedSweep,
+  { local, sources, steps, special, work }: BatchSweep,
   layer: number,
   state: SweepState,
   block: WrittenBlock,
@@ -181,14 +190,14 @@ async function carry(
   const dots = buffers.dots(nPos * nRows * block.width);
   const results = { carried: floatTensor(next, dims), dots: floatTensor(dots, [nPos, nRows, block.width]) };
   if (positions.from === 0) {
-    await sessions.carry.run(feeds, results);
+    await steps.carry.run(feeds, results);
     addEffects(dots, nRows, block, sources.count, effects);
     return { ...state, gradient: next };
   }
   const { count } = special;
   const pattern = local.carryPattern(layer, positions, { from: 0, to: count });
   const contributions = new Float32Array(nRows * count);
-  await sessions.carrySpecial.run(
+  await steps.carrySpecial.run(
     {
       ...feeds,
       specialPattern: floatTensor(pattern, [nKeyValueHeads, count, nQueries]),
@@ -207,7 +216,7 @@ async function carry(
 
 /** Through a layer's skip matrix, where the set has one. */
 async function throughSkip(
-  { local, sessions }: PreparedSweep,
+  { local, steps }: BatchSweep,
   layer: number,
   state: SweepState,
   buffers: SweepBuffers,
@@ -219,7 +228,7 @@ async function throughSkip(
   const nPos = positions.to - positions.from;
   const dims = [nPos, nRows, dModel];
   const next = buffers.other(gradient, gradient.length);
-  await sessions.skip.run(
+  await steps.skip.run(
     {
       gradient: floatTensor(gradient, dims),
       matrix: floatTensor(skip.matrix, [dModel, dModel]),
@@ -249,7 +258,7 @@ function inject(
 
 /** The effects of what is written just below, where no attention lies between. */
 async function readOff(
-  { local, sources, sessions, work }: PreparedSweep,
+  { local, sources, steps, work }: BatchSweep,
   { positions, nRows, gradient }: SweepState,
   block: WrittenBlock,
   buffers: SweepBuffers,
@@ -260,7 +269,7 @@ async function readOff(
   const nPos = positions.to - positions.from;
   work.multiplications += nPos * nRows * width * dModel;
   const dots = buffers.dots(nPos * nRows * width);
-  await sessions.dots.run(
+  await steps.dots.run(
     {
       gradient: floatTensor(gradient, [nPos, nRows, dModel]),
       vectors: floatTensor(block.vectors.subarray(0, nPos * width * dModel), [nPos, width, dModel]),

@@ -1,39 +1,78 @@
+import process from 'node:process';
 import type { ModelDimensions } from '../model/languageModel.ts';
 import { GraphBuilder } from '../runtime/onnxModel.ts';
-import { createSession, type Provider, type Session } from '../runtime/session.ts';
+import { createSession, type Provider, type Session, type SessionOptions } from '../runtime/session.ts';
 import { stepSize } from './batches.ts';
+import { ThreadChoice } from './threadChoice.ts';
 
 /** The compiled steps of the sweep; the same for every layer and prompt of a model. */
-export type SweepSessions = {
+export type SweepSteps = {
   /** Without, and with, special tokens at the start. */
   readonly carry: Session;
   readonly carrySpecial: Session;
   readonly dots: Session;
   readonly skip: Session;
   readonly product: Session;
-  readonly [Symbol.dispose]: () => void;
 };
 
 /** Steps with fewer multiplications than this take less time than waking a second thread. */
 const fewestForThreads = 30e6;
 
-export async function createSweepSessions(dimensions: ModelDimensions, provider: Provider): Promise<SweepSessions> {
-  const { dModel, nHeads, dHead } = dimensions;
-  const threads = stepSize * dModel * nHeads * dHead < fewestForThreads ? 1 : 0;
-  const options = { provider, threads };
-  const sessions = {
+/** The steps on all threads and, once the machine turns out to be busy, on one. */
+export class SweepSessions {
+  readonly #dimensions: ModelDimensions;
+  readonly #provider: Provider;
+  readonly #choice: ThreadChoice | null;
+  /** Where nothing is to choose: small steps take one thread, other devices what they like. */
+  readonly #usesAll: boolean;
+  #all: SweepSteps | null = null;
+  #one: SweepSteps | null = null;
+
+  constructor(dimensions: ModelDimensions, provider: Provider) {
+    this.#dimensions = dimensions;
+    this.#provider = provider;
+    const { dModel, nHeads, dHead } = dimensions;
+    const isSmall = stepSize * dModel * nHeads * dHead < fewestForThreads;
+    this.#choice = isSmall || provider !== 'cpu' ? null : new ThreadChoice();
+    this.#usesAll = !isSmall;
+  }
+
+  async steps(): Promise<SweepSteps> {
+    if (this.#choice?.usesAll ?? this.#usesAll) {
+      this.#all ??= await createSteps(this.#dimensions, { provider: this.#provider, threads: 0 });
+      return this.#all;
+    }
+    this.#one ??= await createSteps(this.#dimensions, { provider: this.#provider, threads: 1 });
+    return this.#one;
+  }
+
+  /** Runs a piece of the sweep and learns from how it went. */
+  async measure<T>(work: (steps: SweepSteps) => Promise<T>): Promise<T> {
+    const steps = await this.steps();
+    const begun = performance.now();
+    const before = process.cpuUsage();
+    const result = await work(steps);
+    const { user, system } = process.cpuUsage(before);
+    this.#choice?.note(performance.now() - begun, (user + system) / 1000);
+    return result;
+  }
+
+  [Symbol.dispose](): void {
+    for (const steps of [this.#all, this.#one]) {
+      for (const session of Object.values(steps ?? {})) session[Symbol.dispose]();
+    }
+    this.#all = null;
+    this.#one = null;
+  }
+}
+
+async function createSteps(dimensions: ModelDimensions, options: SessionOptions): Promise<SweepSteps> {
+  return {
     carry: await createSession(carryGraph(dimensions, false), options),
     carrySpecial: await createSession(carryGraph(dimensions, true), options),
     dots: await createSession(dotsGraph(dimensions), options),
     skip: await createSession(skipGraph(dimensions), options),
     product: await createSession(productGraph(), options),
-  };
-  const all = Object.values(sessions);
-  return {
-    ...sessions,
-    [Symbol.dispose]: () => {
-      for (const session of all) session[Symbol.dispose]();
-    },
   };
 }
 
