@@ -319,7 +319,6 @@ def measure_part(part: str, folder: Path, work: Path) -> None:
         sets = {part: load_set(folder / part)}
         measure_accuracy(figures, model, tokenizer, part, sets[part])
         measure_transcoders(figures, model, sets, tokenizer)
-        measure_dead(figures, folder, part)
         rows, influences = measure_graphs(figures, model, sets, tokenizer)
         result = {"samples": rows, "circuit": measure_circuit(figures, model, sets, tokenizer),
                   "influences": [[*key, influence] for key, influence in influences[part].items()]}
@@ -334,6 +333,8 @@ def combine(folder: Path, work: Path, out: Path) -> None:
     figures = Figures()
     for part in parts.values():
         figures.lines += [line for line in part["figures"] if line not in figures.lines]
+    for name in SETS:
+        measure_dead(figures, folder, name)
     verdicts = out / "blind-verdicts.md"
     if verdicts.exists():
         figures.add("blind list", "features of 50 whose top examples share an evident theme", verdicts.read_text().count("| yes |"), at_least=40)

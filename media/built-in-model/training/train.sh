@@ -1,7 +1,7 @@
 #!/bin/sh
 # Trains and measures the built-in model, from nothing: ./train.sh [PYTHON]
-# About 90 minutes on two cores. Needs the packages of requirements.txt; works in .cache/, then replaces ../model,
-# ../per-layer and ../cross-layer.
+# About 40 minutes on two free cores (from the processor time that the committed run took). Needs the packages of
+# requirements.txt; works in .cache/, then replaces ../model, ../per-layer and ../cross-layer.
 set -eu
 cd "$(dirname "$0")"
 python="${1:-python3}"

@@ -38,7 +38,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--data", type=Path, default=Path(".cache/data"))
     parser.add_argument("--documents", type=int, default=500_000)
-    parser.add_argument("--steps", type=int, default=9_000)
+    parser.add_argument("--steps", type=int, default=10_000)
     parser.add_argument("--steps-file", type=Path, help="a file that may name another number of steps while this runs, on a busy machine; "
                         "until the decay begins the run is the same for every number")
     parser.add_argument("--decay-steps", type=int, default=2_500, help="the learning rate stays as it is until so many steps before the end, then falls in a straight line")

@@ -5,7 +5,7 @@
 Features are trained with BatchTopK (the k · batch largest activations of a batch stay on), k shrinking at first; in
 the last part a fixed threshold takes over, so that what is stored (JumpReLU with one threshold a layer) is what was
 trained. Rare tokens are drawn more often; position 0 is left out. Features that stay silent are pulled by an auxiliary
-loss and, several times, started again from badly explained tokens.
+loss and, five times, started again from badly explained tokens.
 """
 
 import argparse
@@ -23,15 +23,14 @@ from torch import Tensor
 
 from corpus import padded, write_corpus
 from model import Llama, load_model
-from transcoders import TranscoderSet, load_set, save_set
+from transcoders import TranscoderSet, save_set
 
 FIXED_THRESHOLD_FROM = 0.85  # share of the training after which the thresholds no longer move
-# where many features fall silent (the last layer, and layers that share their outputs) they are pulled harder and restarted more often
-FEW_RESTARTS, MANY_RESTARTS = (0.15, 0.25, 0.35, 0.45, 0.55), tuple(0.1 + 0.07 * i for i in range(10))
+RESTARTS_AT = (0.15, 0.25, 0.35, 0.45, 0.55)
 
-STEPS = {"per-layer": [4500, 4500, 7000, 7000], "cross-layer": [2600] * 4}
+STEPS = {"per-layer": 4500, "cross-layer": 3500}
+# on texts as they come, with rare tokens no more often than they are, 19 to 25 a token are on
 ACTIVE = {"per-layer": [26.0, 26.0, 27.0, 22.0], "cross-layer": [28.0, 28.0, 28.0, 22.0]}
-LEARNING_RATE = {"per-layer": 3e-3, "cross-layer": 2.5e-3}
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -42,10 +41,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, default=Path(".cache/data"))
     parser.add_argument("--features", type=int, default=1024)
     parser.add_argument("--active", type=float, nargs="+", help="features on per token while training, one number a layer")
-    parser.add_argument("--steps", type=int, nargs="+", help="one number a layer (cross-layer: the first counts)")
-    parser.add_argument("--layers", type=int, nargs="+", help="per-layer: train only these, and keep the others that OUT_FOLDER has")
+    parser.add_argument("--steps", type=int)
     parser.add_argument("--batch", type=int, default=1024)
-    parser.add_argument("--learning-rate", type=float)
+    parser.add_argument("--learning-rate", type=float, default=3e-3)
     parser.add_argument("--documents", type=int, default=30_000)
     parser.add_argument("--rare", type=float, default=0.5, help="a token is drawn with weight count ** -rare")
     parser.add_argument("--seed", type=int, default=0)
@@ -53,7 +51,6 @@ def parse_arguments() -> argparse.Namespace:
     arguments = parser.parse_args()
     arguments.active = arguments.active or ACTIVE[arguments.kind]
     arguments.steps = arguments.steps or STEPS[arguments.kind]
-    arguments.learning_rate = arguments.learning_rate or LEARNING_RATE[arguments.kind]
     return arguments
 
 
@@ -85,7 +82,6 @@ class Trainer:
 
     def __init__(self, inputs: dict[int, Tensor], outputs: dict[int, Tensor], targets: dict[int, list[int]], weights: Tensor, active: dict[int, float], arguments: argparse.Namespace):
         self.inputs, self.outputs, self.targets, self.weights, self.active, self.arguments = inputs, outputs, targets, weights, active, arguments
-        self.is_prone_to_silence = arguments.kind == "cross-layer" or max(targets) == arguments.last_layer
         self.mean = {l: y.mean(0) for l, y in outputs.items()}
         # outputs are trained in units of their own spread, so that layers weigh the same
         self.spread = {l: (y - self.mean[l]).pow(2).sum(1).mean().sqrt() for l, y in outputs.items()}
@@ -120,7 +116,6 @@ class Trainer:
             parameter.requires_grad_(True)
         self.optimizer = torch.optim.Adam(self.parameters.values(), lr=arguments.learning_rate, betas=(0.9, 0.99), fused=True)
         self.threshold = {layer: 0.0 for layer in targets}
-        self.restart_generator = torch.Generator().manual_seed(arguments.seed + 2)
         self.silent_for = {layer: torch.zeros(n_features) for layer in targets}
 
     def decoder_norm(self, layer: int) -> Tensor:
@@ -129,12 +124,11 @@ class Trainer:
 
     def train(self) -> None:
         a = self.arguments
-        steps = a.steps[min(self.targets)]
-        drawn = torch.multinomial(self.weights, steps * a.batch, replacement=True, generator=torch.Generator().manual_seed(a.seed + 1))
-        restarts = {int(share * steps) for share in (MANY_RESTARTS if self.is_prone_to_silence else FEW_RESTARTS)}
+        drawn = torch.multinomial(self.weights, a.steps * a.batch, replacement=True, generator=torch.Generator().manual_seed(a.seed + 1))
+        restarts = {int(share * a.steps) for share in RESTARTS_AT}
         running, started = {l: 0.0 for l in self.outputs}, time.time()
-        for step in range(steps):
-            done = step / steps
+        for step in range(a.steps):
+            done = step / a.steps
             for group in self.optimizer.param_groups:
                 group["lr"] = a.learning_rate * min(1, (step + 1) / 50) * min(1, (1 - done) / 0.5 + 1e-3)
             batch = drawn[step * a.batch:(step + 1) * a.batch]
@@ -184,7 +178,7 @@ class Trainer:
                 chosen = torch.zeros_like(candidates).scatter(1, indices, values)
                 error, weight = errors[layer].detach(), self.weight[layer][batch]
                 missed = ((error - chosen @ p[f"decoder {layer} {layer}"][silent[layer]]).pow(2).sum(1) * weight).sum() / (error.pow(2).sum(1) * weight).sum()
-                loss = loss + missed / (8 if self.is_prone_to_silence else 16)
+                loss = loss + missed / 16
         return activations, errors, loss
 
     @torch.no_grad()
@@ -196,7 +190,7 @@ class Trainer:
             if len(silent) == 0:
                 continue
             error = errors[layer].detach()
-            tokens = torch.multinomial(error.pow(2).sum(1) * self.weight[layer][batch], len(silent), replacement=len(silent) > len(error), generator=self.restart_generator)
+            tokens = torch.multinomial(error.pow(2).sum(1) * self.weight[layer][batch], len(silent), replacement=len(silent) > len(error))
             x = self.inputs[layer][batch][tokens]
             mean = self.inputs[layer].mean(0)
             direction = (x - mean) / (x - mean).pow(2).sum(1, keepdim=True)
@@ -244,14 +238,13 @@ def main() -> None:
     weights = counts[tokens] ** -arguments.rare
     n_layers = model.configuration.n_layers
     active = dict(enumerate(arguments.active))
-    arguments.last_layer = n_layers - 1
     print(f"{len(tokens):,} tokens", flush=True)
 
     is_cross_layer = arguments.kind == "cross-layer"
     if is_cross_layer:
         groups = [{layer: list(range(layer, n_layers)) for layer in range(n_layers)}]
     else:
-        groups = [{layer: [layer]} for layer in arguments.layers or range(n_layers)]
+        groups = [{layer: [layer]} for layer in range(n_layers)]
     features, biases = {}, {}
     for targets in groups:
         trainer = Trainer({l: inputs[l] for l in targets}, {l: outputs[l] for l in targets}, targets, weights, active, arguments)
@@ -259,11 +252,6 @@ def main() -> None:
         new_features, new_biases = trainer.result()
         features |= new_features
         biases |= new_biases
-    if arguments.layers:
-        kept = load_set(arguments.out)
-        for layer in set(range(n_layers)) - set(arguments.layers):
-            features[layer] = {"encoder": kept.encoder[layer], "bias": kept.encoder_bias[layer], "threshold": kept.threshold[layer], f"decoder {layer}": kept.decoder[layer][0]}
-            biases[layer] = kept.decoder_bias[layer]
     transcoders = TranscoderSet(
         [features[l]["encoder"] for l in range(n_layers)], [features[l]["bias"] for l in range(n_layers)], [features[l]["threshold"] for l in range(n_layers)],
         [[features[l][f"decoder {t}"] for t in (range(l, n_layers) if is_cross_layer else [l])] for l in range(n_layers)], [biases[l] for l in range(n_layers)], is_cross_layer)
