@@ -39,21 +39,32 @@ function compareNodes(a: GraphNode, b: GraphNode): number {
 }
 
 function orderedEdges(edges: Edges, placeOf: Uint32Array, nodesWereSorted: boolean): Edges {
-  const count = edges.source.length;
-  const keys = new Float64Array(count);
-  const nNodes = placeOf.length;
+  const target = edges.target.map((node) => placeOf[node]);
+  const source = edges.source.map((node) => placeOf[node]);
   let isSorted = nodesWereSorted;
-  for (let edge = 0; edge < count; edge++) {
-    keys[edge] = placeOf[edges.target[edge]] * nNodes + placeOf[edges.source[edge]];
-    if (edge > 0 && keys[edge - 1] > keys[edge]) isSorted = false;
+  for (let edge = 1; edge < target.length && isSorted; edge++) {
+    const step = target[edge] - target[edge - 1];
+    isSorted = step > 0 || (step === 0 && source[edge] >= source[edge - 1]);
   }
   if (isSorted) return edges;
-  const order = Uint32Array.from(keys.keys()).sort((a, b) => keys[a] - keys[b] || a - b);
+  // Both passes keep the order of equals, so the second leaves each target's edges by source.
+  const bySource = countingSort(Uint32Array.from(source.keys()), source, placeOf.length);
+  const order = countingSort(bySource, target, placeOf.length);
   const ambiguous = edges.ambiguous;
   return {
-    source: Uint32Array.from(order, (edge) => placeOf[edges.source[edge]]),
-    target: Uint32Array.from(order, (edge) => placeOf[edges.target[edge]]),
+    source: order.map((edge) => source[edge]),
+    target: order.map((edge) => target[edge]),
     weight: Float32Array.from(order, (edge) => edges.weight[edge]),
     ...(ambiguous ? { ambiguous: Uint8Array.from(order, (edge) => ambiguous[edge]) } : {}),
   };
+}
+
+/** The items in the order of their keys, which are below `nKeys`; items of one key stay as they are. In linear time. */
+function countingSort(items: Uint32Array, keyOf: Uint32Array, nKeys: number): Uint32Array {
+  const next = new Uint32Array(nKeys + 1);
+  for (const item of items) next[keyOf[item] + 1]++;
+  for (let key = 0; key < nKeys; key++) next[key + 1] += next[key];
+  const sorted = new Uint32Array(items.length);
+  for (const item of items) sorted[next[keyOf[item]]++] = item;
+  return sorted;
 }

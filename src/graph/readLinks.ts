@@ -33,7 +33,8 @@ export function readLinks(list: readonly unknown[], read: NodesRead, warnings: s
     const from = isObject(link) ? (asText(link.source) ?? '') : '';
     const to = isObject(link) ? (asText(link.target) ?? '') : '';
     const targetIndex = targetOf(read, to);
-    if (!isObject(link) || targetIndex === undefined || !read.byFileId.has(from)) {
+    const first = read.byFileId.get(from);
+    if (!isObject(link) || targetIndex === undefined || first === undefined) {
       homeless += 1;
       continue;
     }
@@ -42,7 +43,7 @@ export function readLinks(list: readonly unknown[], read: NodesRead, warnings: s
       weightless += 1;
       continue;
     }
-    source[count] = sourceOf(from, targetIndex, count);
+    source[count] = read.shared.size === 0 ? first : sourceOf(from, first, targetIndex, count);
     target[count] = targetIndex;
     weight[count] = value;
     if (link.ambiguous === true) ambiguous[count] = 1;
@@ -66,7 +67,7 @@ export function readLinks(list: readonly unknown[], read: NodesRead, warnings: s
 /** Where a link leads: of two nodes that share an id, the feature, because errors receive no links. */
 function targetOf(read: NodesRead, id: string): number | undefined {
   const first = read.byFileId.get(id);
-  const second = read.shared.get(id);
+  const second = read.shared.size === 0 ? undefined : read.shared.get(id);
   return first === undefined || second === undefined || read.nodes[first].kind === 'feature' ? first : second;
 }
 
@@ -76,10 +77,12 @@ function targetOf(read: NodesRead, id: string): number | undefined {
  * the same pair is the feature's and the second the error's (matrix order); a single one is the feature's, marked
  * ambiguous.
  */
-function sharedSources(read: NodesRead, ambiguous: Uint8Array): (id: string, target: number, link: number) => number {
+function sharedSources(
+  read: NodesRead,
+  ambiguous: Uint8Array,
+): (id: string, first: number, target: number, link: number) => number {
   const seen = new Map<string, number>();
-  return (id, target, link) => {
-    const first = read.byFileId.get(id) ?? 0;
+  return (id, first, target, link) => {
     const second = read.shared.get(id);
     if (second === undefined) return first;
     const [feature, error] = read.nodes[first].kind === 'feature' ? [first, second] : [second, first];
