@@ -202,7 +202,9 @@ step('without a selection the string around the cursor is traced, its placeholde
   const input = workbench.page.locator('.quick-input-widget input[type="text"]');
   await input.fill('ask.py');
   await workbench.page.locator('.quick-input-list .monaco-list-row', { hasText: 'ask.py' }).first().click();
-  await workbench.clickText('containing');
+  // It lies over the first line until it is gone.
+  await workbench.page.locator('.quick-input-widget').waitFor({ state: 'hidden' });
+  await workbench.clickText('{city}');
   await workbench.page.keyboard.press('Control+Alt+G');
   await workbench.page.locator('.quick-input-title', { hasText: 'Value for city' }).waitFor();
   await input.fill('Oakland');
@@ -210,6 +212,18 @@ step('without a selection the string around the cursor is traced, its placeholde
   await workbench.webview().getByText('“Sacramento”', { exact: true }).first().waitFor();
   assert.equal(keptGraphs()[0].metadata.prompt, 'The capital of the state containing Oakland is');
   await workbench.shot('placeholder');
+});
+
+step('two traces are compared in one picture that says what only one of them has', async () => {
+  await workbench.command('Prompt Circuits: Compare With');
+  await workbench.page.locator('.quick-input-list .monaco-list-row', { hasText: 'Dallas is' }).first().click();
+  await workbench.webview().getByText('Only Oakland').first().waitFor();
+  await workbench.webview().getByText('Only Dallas').first().waitFor();
+  await workbench.shot('comparison');
+});
+
+test('nothing went wrong unseen', () => {
+  assert.doesNotMatch(workbench.output(), /\[error\]/);
 });
 
 test('nothing asked for the internet', () => {
