@@ -34,7 +34,7 @@ from testing import accuracy
 from transcoders import TranscoderSet, load_set
 
 SETS = ("per-layer", "cross-layer")
-FRESH_SEED = 4242  # documents that neither training has seen
+FRESH_SEED = 4242  # other documents than the training text
 HERE = Path(__file__).parent
 
 
