@@ -61,9 +61,9 @@ export function dallasTrace(view: Partial<GraphView> = {}): PanelTrace {
   for (let layer = 0; layer < 6; layer++) {
     for (const pos of [9, 10]) drafts.push({ layer, pos, kind: 'error', label: '', feature: -1, activation: null });
   }
-  tokens.forEach((_, pos) =>
-    drafts.push({ layer: -1, pos, kind: 'token', label: '', feature: 300 + pos, activation: null }),
-  );
+  for (let pos = 0; pos < tokens.length; pos++) {
+    drafts.push({ layer: -1, pos, kind: 'token', label: '', feature: 300 + pos, activation: null });
+  }
   const outputs = [
     [' Austin', 0.812],
     [' Texas', 0.061],

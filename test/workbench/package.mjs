@@ -51,7 +51,17 @@ export function packageExtension(target = `${process.platform}-${process.arch}`)
   const vsce = path.join(root, 'node_modules/@vscode/vsce/vsce');
   run(
     process.execPath,
-    [vsce, 'package', '--no-dependencies', '--allow-missing-repository', '--no-rewrite-relative-links', '--target', target, '--out', file],
+    [
+      vsce,
+      'package',
+      '--no-dependencies',
+      '--allow-missing-repository',
+      '--no-rewrite-relative-links',
+      '--target',
+      target,
+      '--out',
+      file,
+    ],
     {
       cwd: stage,
     },

@@ -1,0 +1,42 @@
+// Takes the README's pictures from the packaged extension in a real workbench, into media/screenshots:
+//   npm run package && node test/workbench/screenshots.ts   (Node 22.18 or newer)
+import { mkdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { Workbench } from './harness.ts';
+import { root } from './setup.mjs';
+
+const folder = path.join(root, 'media/screenshots');
+const dallas = 'The capital of the state containing Dallas is';
+
+async function picture(theme: string, name: string, steps: (workbench: Workbench) => Promise<void>): Promise<void> {
+  await using workbench = await Workbench.start({
+    files: { 'two-steps.md': readFileSync(path.join(root, 'media/built-in-model/prompts/two-steps.md')) },
+    settings: { 'workbench.colorTheme': theme, 'editor.wordWrap': 'on', 'editor.renderWhitespace': 'none' },
+    viewport: { width: 1600, height: 1000 },
+  });
+  await workbench.open({ openFile: 'two-steps.md' });
+  const at = await workbench.selectText(dallas);
+  await workbench.contextMenu(at, 'Trace Prompt');
+  const panel = workbench.webview();
+  await panel.getByText('“Austin”', { exact: true }).first().waitFor({ timeout: 60_000 });
+  const later = panel.getByRole('button', { name: /close|dismiss|not now/i });
+  if ((await later.count()) > 0) await later.first().click();
+  await workbench.viewContainer('Prompt Circuits').click();
+  await steps(workbench);
+  await panel.locator('body').evaluate(() => (window as unknown as { whenIdle: () => Promise<void> }).whenIdle());
+  await workbench.page.screenshot({ path: path.join(folder, `${name}.png`) });
+  console.log(`media/screenshots/${name}.png`);
+}
+
+mkdirSync(folder, { recursive: true });
+await picture('Default Dark Modern', 'trace', async () => {});
+await picture('Default Light Modern', 'feature', async (workbench) => {
+  await workbench
+    .treeItem(/^Layer/)
+    .last()
+    .click();
+  await workbench
+    .treeItem(/Austin/)
+    .first()
+    .click();
+});
