@@ -319,6 +319,12 @@ export const states: readonly State[] = [
     async check(page) {
       const wide = await page.evaluate(() => document.documentElement.scrollWidth);
       assert.ok(wide <= 430, `the page is ${wide} wide`);
+      for (const name of ['Filters', 'Export']) {
+        await page.getByLabel(name, { exact: true }).first().click();
+        const menu = await page.locator('.popover:visible').boundingBox();
+        assert.ok(menu && menu.x >= 0 && menu.x + menu.width <= 430, `${name} reaches from ${menu?.x}`);
+        await page.keyboard.press('Escape');
+      }
       const graph = await page.locator('.graph-frame').boundingBox();
       assert.ok(graph && graph.height >= 115 && graph.width >= 400);
     },

@@ -77,7 +77,7 @@ export function createPage(intents: Intents, activity: Activity, host: Host, pal
   const stage = make(
     'div',
     { class: 'stage' },
-    make('div', { class: 'graph-frame' }, graph.element, minimap.element, zoom, legend.element),
+    make('div', { class: 'graph-frame' }, graph.element, minimap.element, zoom, legend.element, tour.invitation),
     axis.element,
     below.element,
     subgraph.element,

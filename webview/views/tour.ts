@@ -35,7 +35,7 @@ const stops: readonly Stop[] = [
 ];
 
 /** A short walk past the parts of the page: on first use, and again from the legend. */
-export function createTour(intents: Intents): View {
+export function createTour(intents: Intents): View & { readonly invitation: HTMLElement } {
   const element = make('div', { class: 'tour', attributes: { role: 'dialog', 'aria-label': 'Tour', hidden: true } });
   const ring = make('div', { class: 'tour-ring' });
   // The first graph that a reader ever sees comes with an offer, not with a walk.
@@ -46,10 +46,11 @@ export function createTour(intents: Intents): View {
     button('Take the tour', () => intents.apply(setTour({ step: 0 }))),
     iconButton('close', 'No tour, thanks', () => intents.apply(setTour(null))),
   );
-  const frame = make('div', {}, ring, element, invitation);
+  const frame = make('div', {}, ring, element);
   const isNew = changeOf();
   return {
     element: frame,
+    invitation,
     update(state, derived) {
       invitation.hidden = !derived || state.tour !== null || state.isTourDone;
       if (!isNew(state.tour, state.area, derived === null)) return;
