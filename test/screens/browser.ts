@@ -20,7 +20,11 @@ export async function launch(): Promise<Browser> {
   const known = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
   const executablePath = process.env.CHROMIUM_PATH ?? known.find((file) => existsSync(file));
   if (!executablePath) throw new Error('Chromium was not found; install it or set CHROMIUM_PATH.');
-  return chromium.launch({ executablePath, args: ['--no-sandbox', '--allow-file-access-from-files'] });
+  return chromium.launch({
+    executablePath,
+    args: ['--no-sandbox', '--allow-file-access-from-files'],
+    timeout: 120_000,
+  });
 }
 
 /** Opens a case and waits until the page rests; errors on the page fail the test. */
