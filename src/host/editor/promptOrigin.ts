@@ -38,7 +38,7 @@ export async function choosePrompt(origin: PromptOrigin, memory: vscode.Memento)
       'Write one, or select some text.',
     );
   }
-  const values = await askForValues(found, memory);
+  const values = await askForValues(found, document.uri, memory);
   if (values === null) return null;
   const parts = found.parts.map(({ role, content, placeholders }) => ({
     role,
@@ -103,11 +103,15 @@ function foundInEditor(editor: vscode.TextEditor): FoundPrompt {
 }
 
 /** Asks for each name once, with its last value at hand. Null: the user went away. Left empty: it stays as written. */
-async function askForValues(found: FoundPrompt, memory: vscode.Memento): Promise<Map<string, string> | null> {
+async function askForValues(
+  found: FoundPrompt,
+  uri: vscode.Uri,
+  memory: vscode.Memento,
+): Promise<Map<string, string> | null> {
   const names = [...new Set(found.parts.flatMap((part) => part.placeholders.map((placeholder) => placeholder.name)))];
   const values = new Map<string, string>();
   for (const [i, name] of names.entries()) {
-    const key = `placeholder.${name}`;
+    const key = `placeholder ${name} in ${uri.toString()}`;
     const value = await vscode.window.showInputBox({
       title: `Trace Prompt: Value for ${name}${names.length > 1 ? ` (${i + 1} of ${names.length})` : ''}`,
       prompt: 'Leave it empty to trace the placeholder as it is written.',
