@@ -8,13 +8,23 @@ import { Workbench } from './harness.ts';
 
 const dallas = 'The capital of the state containing Dallas is';
 const japan = 'The currency of Japan is the';
+const cell = { cell_type: 'code', execution_count: null, metadata: {}, outputs: [] };
+const notebook = JSON.stringify({
+  cells: [
+    { ...cell, source: ['english = "The opposite of small is"'] },
+    { ...cell, source: ['france = "The capital of France is"'] },
+  ],
+  metadata: { language_info: { name: 'python' } },
+  nbformat: 4,
+  nbformat_minor: 4,
+});
 let workbench: Workbench;
 
 before(
   async () => {
     const python = `ask("${'The capital of the state containing {city} is'}")\n`;
     workbench = await Workbench.start({
-      files: { 'prompts.md': `# Prompts\n\n${dallas}\n\n${japan}\n`, 'ask.py': python },
+      files: { 'prompts.md': `# Prompts\n\n${dallas}\n\n${japan}\n`, 'ask.py': python, 'cells.ipynb': notebook },
     });
     await workbench.open({ openFile: 'prompts.md' });
   },
@@ -214,10 +224,23 @@ step('without a selection the string around the cursor is traced, its placeholde
   await workbench.shot('placeholder');
 });
 
+step('a notebook cell is traced from its toolbar', async () => {
+  await workbench.clickText('ask(');
+  await workbench.page.keyboard.press('Control+P');
+  await workbench.page.locator('.quick-input-widget input[type="text"]').fill('cells.ipynb');
+  await workbench.page.locator('.quick-input-list .monaco-list-row', { hasText: 'cells.ipynb' }).first().click();
+  const cell = workbench.page.locator('.cell-list-container .monaco-list-row', { hasText: 'France' });
+  await cell.locator('.view-line').first().click();
+  await cell.locator('a.action-label[aria-label^="Trace Prompt in Cell"]').first().click();
+  await workbench.webview().getByText('“Paris”', { exact: true }).first().waitFor();
+  assert.equal(keptGraphs()[0].metadata.prompt, 'The capital of France is');
+  await workbench.shot('notebook');
+});
+
 step('two traces are compared in one picture that says what only one of them has', async () => {
   await workbench.command('Prompt Circuits: Compare With');
   await workbench.page.locator('.quick-input-list .monaco-list-row', { hasText: 'Dallas is' }).first().click();
-  await workbench.webview().getByText('Only Oakland').first().waitFor();
+  await workbench.webview().getByText('Only France').first().waitFor();
   await workbench.webview().getByText('Only Dallas').first().waitFor();
   await workbench.shot('comparison');
 });

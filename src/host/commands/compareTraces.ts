@@ -41,12 +41,12 @@ async function pickOther(traces: Traces, except: string | null, title: string): 
   return chosen === undefined ? null : traces.open(chosen.record.id);
 }
 
-/** The token in which a prompt differs from the other, or its title. */
+/** A trace's title, or the last token that the other prompt does not have: what is asked about comes late. */
 function nameOf({ record }: OpenTrace, other: OpenTrace): string {
   if (record.title !== '') return traceName(record, 24);
   const others = new Set(other.graph.metadata.promptTokens);
   const own = record.tokens
     .map((token) => token.text.trim())
-    .find((text, i) => text !== '' && !others.has(record.tokens[i].text));
+    .findLast((text, i) => text !== '' && !others.has(record.tokens[i].text));
   return own ?? traceName(record, 24);
 }
