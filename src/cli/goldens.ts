@@ -6,7 +6,6 @@ import { readJsonFile } from '../engine/model/readJson.ts';
 import type { Provider } from '../engine/runtime/session.ts';
 import { loadTranscoders } from '../engine/transcoders/load.ts';
 import { scores } from '../graph/scores.ts';
-import { UserError } from '../protocol/errors.ts';
 import { attributionTensors } from './attributionTensors.ts';
 import { type Comparison, compareTensors, deviationText, type Tolerance } from './compareTensors.ts';
 import { findCases, type GoldenCase, readCase } from './goldenCase.ts';
@@ -55,8 +54,10 @@ async function runFolder(folder: string, options: GoldenOptions): Promise<{ pass
     const { passed, line } = await runCase(golden, options);
     return { passed, line: `${golden.name}: ${line}` };
   } catch (error) {
-    if (!(error instanceof UserError)) throw error;
-    return { passed: false, line: `${path.basename(folder)}: ${error.message}` };
+    return {
+      passed: false,
+      line: `${path.basename(folder)}: ${error instanceof Error ? error.message : String(error)}`,
+    };
   }
 }
 

@@ -70,6 +70,17 @@ test('a result that differs from the reference fails and is named with its place
   });
 });
 
+test('a case that cannot be run fails by name, and the others still run', async () => {
+  await inTemporaryFolder(async (folder) => {
+    const whole = path.join(folder, 'llama-plt-skip');
+    cpSync(path.join(goldensFolder, 'llama-plt-skip'), whole, { recursive: true });
+    cpSync(path.join(whole, 'case.json'), path.join(folder, 'a-lost-model', 'case.json'), { recursive: true });
+    const { code, out } = await call('goldens', folder);
+    assert.equal(code, 1);
+    assert.match(out, /^FAIL a-lost-model: .*a-lost-model.*\nok {3}llama-plt-skip: .*\n1 of 2 cases agree/);
+  });
+});
+
 const samplePrompts = [
   ['The capital of the state containing Dallas is', '" Austin"', 0.9994, 550, 0.934, 0.982, '62 nodes', '723 edges'],
   ['The currency of Japan is the', '" yen"', 0.999, 506, 0.797, 0.939, '54 nodes', '473 edges'],
