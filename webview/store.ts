@@ -1,7 +1,7 @@
 import type { GraphView } from '../src/graph/circuitGraph.ts';
 import { emptyView } from '../src/graph/circuitGraph.ts';
-import type { FeatureCard, Phase, Prediction } from '../src/protocol/engine.ts';
-import type { PanelTrace } from '../src/protocol/panel.ts';
+import type { FeatureCard, Prediction } from '../src/protocol/engine.ts';
+import type { PanelTrace, ToPanel } from '../src/protocol/panel.ts';
 import type { Verification } from './claims.ts';
 import { nothingTested } from './claims.ts';
 import type { Filters } from './filters.ts';
@@ -11,17 +11,11 @@ import type { SteeringState } from './steeringState.ts';
 import { noSteering } from './steeringState.ts';
 import type { SetLabels } from './words.ts';
 
-export type Status =
+/** Progress and failures are what the extension said last. */
+type Status =
   | { readonly type: 'waiting' }
-  | {
-      readonly type: 'progress';
-      readonly title: string;
-      readonly phase: Phase;
-      readonly done: number;
-      readonly total: number;
-    }
-  | { readonly type: 'failed'; readonly message: string; readonly remedy: string; readonly action: string | null }
-  | { readonly type: 'ready' };
+  | { readonly type: 'ready' }
+  | Extract<ToPanel, { readonly type: 'progress' | 'failed' }>;
 
 export type CardState =
   | { readonly type: 'loading' }

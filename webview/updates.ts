@@ -14,10 +14,8 @@ import { featureKey } from './visible.ts';
 export function receive(message: ToPanel): Update {
   return (state) => {
     switch (message.type) {
-      case 'progress': {
-        const { title, phase, done, total } = message;
-        return { ...state, status: { type: 'progress', title, phase, done, total } };
-      }
+      case 'progress':
+        return { ...state, status: message };
       case 'preview':
         return previewOf(state, message.tokens, message.predictions);
       case 'showGraph':
@@ -47,10 +45,9 @@ export function receive(message: ToPanel): Update {
         return { ...state, verification, status: { type: 'ready' } };
       }
       case 'failed': {
-        const { message: text, remedy, action } = message;
         const steering = { ...state.steering, isRunning: false };
         const verification = { ...state.verification, isRunning: false };
-        return { ...state, steering, verification, status: { type: 'failed', message: text, remedy, action } };
+        return { ...state, steering, verification, status: message };
       }
       default:
         return state;
