@@ -98,7 +98,9 @@ test('a cancelled trace ends at once, the engine answers it, and the next trace 
 });
 
 test('when the process is killed in mid-trace the trace fails with the reason, and the next one works', async () => {
-  const pending = engine.call('trace', request(dallas), {
+  // Long and new: still under way when the signal arrives.
+  const long: Prompt = { type: 'text', text: 'Dallas is in Texas and Oakland is in California. '.repeat(20) };
+  const pending = engine.call('trace', request(long), {
     onProgress: ({ phase }) => {
       if (phase === 'forward' && engine.pid !== null) process.kill(engine.pid, 'SIGKILL');
     },
