@@ -85,13 +85,15 @@ export function describeNode(index: GraphIndex, node: number, view: GraphView, l
   return `${plain.replace(' · ', ', ')}, ${at}, ${influence}`;
 }
 
-/** 0.8543 → "85 %"; small shares keep one digit, so that nothing that is there reads as nothing. */
+/** 0.8543 → "85 %"; near 0 and 1 one digit more, so that nothing that is there reads as nothing, and no doubt as none. */
 export function percent(share: number): string {
   const value = share * 100;
   if (!Number.isFinite(value)) return '–';
   if (value === 0) return '0 %';
   if (Math.abs(value) < 0.1) return '<0.1 %';
-  return `${Math.abs(value) < 9.95 ? value.toFixed(1) : value.toFixed(0)} %`;
+  if (Math.abs(value) >= 99.95 && Math.abs(value) < 100) return '>99.9 %';
+  const isNearEnd = Math.abs(value) < 9.95 || (Math.abs(value) > 99 && Math.abs(value) < 100);
+  return `${value.toFixed(isNearEnd ? 1 : 0)} %`;
 }
 
 /** A signed share: "+12 %", "−3.1 %". */

@@ -86,7 +86,8 @@ export function answerOf(record: TraceRecord): string {
 
 export function percent(share: number): string {
   if (share > 0 && share < 0.0005) return '<0.1 %';
-  return `${(100 * share).toFixed(share === 0 || share >= 0.9995 ? 0 : 1)} %`;
+  if (share >= 0.9995 && share < 1) return '>99.9 %';
+  return `${(100 * share).toFixed(share === 0 || share === 1 ? 0 : 1)} %`;
 }
 
 /** A record from a file of ours; null when it is not one, as after a crash in mid-write or an edit by hand. */

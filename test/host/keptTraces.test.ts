@@ -87,7 +87,7 @@ test('shares are shown without pretending: never 0 % for something, never 100 % 
     '<0.1 %',
     '50.0 %',
     '99.9 %',
-    '100 %',
+    '>99.9 %',
     '100 %',
   ]);
   assert.equal(answerOf({ ...record, predictions: [{ id: 1, text: ' Austin', probability: 0.25 }] }), 'Austin 25.0 %');

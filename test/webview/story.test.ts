@@ -236,6 +236,9 @@ test('small shares never read as nothing, and white space is visible', () => {
   assert.equal(percent(0.0312), '3.1 %');
   assert.equal(percent(0.0001), '<0.1 %');
   assert.equal(percent(0), '0 %');
+  assert.equal(percent(0.9963), '99.6 %');
+  assert.equal(percent(0.9999), '>99.9 %');
+  assert.equal(percent(1), '100 %');
   assert.equal(signedPercent(-0.2), '−20 %');
   assert.equal(showToken(' Dallas\n'), '·Dallas⏎');
   assert.equal(showToken(''), '∅');
