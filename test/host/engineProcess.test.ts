@@ -165,9 +165,14 @@ test('a cut weight file is refused with how much of it is there', async () => {
   });
 });
 
-test('a prompt of one token is traced', async () => {
-  const { tokens } = await engine.call('trace', request({ type: 'text', text: 'Texas' }));
-  assert.ok(tokens.length >= 1);
+test('a prompt of one token is traced, and told to say little', async () => {
+  const { tokens, warnings } = await engine.call('trace', request({ type: 'text', text: 'Texas' }));
+  assert.deepEqual(
+    tokens.map(({ range }) => range !== null),
+    [false, true],
+  );
+  assert.match(warnings.join(), /The prompt has one token: .* Highlight a longer prompt/);
+  assert.doesNotMatch((await engine.call('trace', request(dallas))).warnings.join(), /The prompt has/);
 });
 
 test("a feature's card brings its examples, its label and what it was made from, and the graph carries the label", async () => {

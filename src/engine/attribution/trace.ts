@@ -105,9 +105,16 @@ export async function traceInFull(
     droppedEdgeWeight: attribution.droppedEdgeWeight,
     explainedVariance: explained,
     device: parts.device,
-    warnings: [...warnings, ...(doubt ? [doubt] : [])],
+    warnings: [...warnings, ...shortPromptWarning(ids.length - firstPos), ...(doubt ? [doubt] : [])],
   };
   return { result, attribution };
+}
+
+/** A person who meant a sentence and highlighted a word should hear of it. `own`: tokens besides the special ones at the start. */
+function shortPromptWarning(own: number): string[] {
+  if (own > 1) return [];
+  const said = own <= 0 ? 'no token of its own' : 'one token';
+  return [`The prompt has ${said}: there is nothing before it to explain the answer by. Highlight a longer prompt.`];
 }
 
 /** Texts become token ids: each must be a single token of this model. */
