@@ -26,13 +26,19 @@ const keptNodes = 0.95;
 const keptEdges = 0.995;
 
 const builtInModel = ['media', 'built-in-model', 'model'] as const;
-const builtInSet = ['media', 'built-in-model', 'per-layer'] as const;
 
-/** What graphs of the built-in model's set call it. */
-const builtInScan = 'prompt-circuits/built-in-per-layer';
+/** The built-in model's transcoder sets, by the words that the setting and the folder have for them. */
+export type BuiltInSet = 'per-layer' | 'cross-layer';
+const builtInSets: readonly BuiltInSet[] = ['per-layer', 'cross-layer'];
 
-export function builtInPair(extensionPath: string): ModelPair {
-  return { model: path.join(extensionPath, ...builtInModel), transcoders: path.join(extensionPath, ...builtInSet) };
+/** What graphs of a built-in set call it. */
+function builtInScan(set: BuiltInSet): string {
+  return `prompt-circuits/built-in-${set}`;
+}
+
+export function builtInPair(extensionPath: string, set: BuiltInSet = 'per-layer'): ModelPair {
+  const folder = path.join(extensionPath, ...builtInModel);
+  return { model: folder, transcoders: path.join(folder, '..', set) };
 }
 
 /** Reads the settings that hold in this window. `extensionPath` is where the built-in model lies. */
@@ -41,6 +47,7 @@ export function readConfig(extensionPath: string): Config {
   const model = settings.get<string>('model', '').trim();
   const transcoders = settings.get<string>('transcoders', '').trim();
   const isBuiltIn = model === '';
+  const ownSet = builtInSets.find((set) => set === transcoders) ?? 'per-layer';
   const nodeThreshold = settings.get('nodeThreshold', defaultAttribution.nodeThreshold);
   const edgeThreshold = settings.get('edgeThreshold', defaultAttribution.edgeThreshold);
   const maxFeatures = settings.get<number | string>('maxFeatures', 'adaptive');
@@ -49,7 +56,11 @@ export function readConfig(extensionPath: string): Config {
     pair: {
       model: isBuiltIn ? builtInPair(extensionPath).model : absolute(model),
       transcoders:
-        transcoders !== '' ? absolute(transcoders) : isBuiltIn ? builtInPair(extensionPath).transcoders : null,
+        isBuiltIn && (transcoders === '' || transcoders === ownSet)
+          ? builtInPair(extensionPath, ownSet).transcoders
+          : transcoders === ''
+            ? null
+            : absolute(transcoders),
     },
     device: settings.get<DeviceChoice>('device', 'auto'),
     attribution: {
@@ -87,11 +98,11 @@ export function readHubSettings(): HubSettings {
 }
 
 /** Makes a pair the one that prompts are traced on: in the workspace where it sets one, else for the user. */
-export async function writePair(pair: ModelPair | 'built-in'): Promise<void> {
+export async function writePair(pair: ModelPair | BuiltInSet): Promise<void> {
   const settings = vscode.workspace.getConfiguration('promptCircuits');
   const values =
-    pair === 'built-in'
-      ? { model: undefined, transcoders: undefined }
+    typeof pair === 'string'
+      ? { model: undefined, transcoders: pair === 'per-layer' ? undefined : pair }
       : { model: pair.model, transcoders: pair.transcoders ?? undefined };
   for (const [name, value] of Object.entries(values)) {
     const isOfWorkspace = settings.inspect(name)?.workspaceValue !== undefined;
@@ -111,7 +122,8 @@ export function pairForGraph(
 ): ModelPair | null {
   const { scan } = graph.metadata;
   if (scan === '') return null;
-  if (scan === builtInScan) return builtInPair(extensionPath);
+  const ownSet = builtInSets.find((set) => scan === builtInScan(set));
+  if (ownSet !== undefined) return builtInPair(extensionPath, ownSet);
   return records.find((record) => record.scan === scan)?.pair ?? null;
 }
 

@@ -2,7 +2,7 @@ import path from 'node:path';
 import * as vscode from 'vscode';
 import type { ModelDescription, ModelPair, SetDescription } from '../../protocol/engine.ts';
 import { isAbort, UserError } from '../../protocol/errors.ts';
-import { writePair } from '../config.ts';
+import { type BuiltInSet, writePair } from '../config.ts';
 import { isHere, type ModelLibrary } from '../modelLibrary.ts';
 import { fitOf, knownPairs } from '../remote/catalog.ts';
 import { planPair, planSizes, type WantedPair } from '../remote/downloads.ts';
@@ -25,7 +25,12 @@ export async function chooseModel(services: ModelServices): Promise<void> {
     {
       label: '$(package) Built-in Model',
       description: 'small, works offline in seconds',
-      choose: () => applyAndSay('built-in', 'The built-in model is in use.'),
+      choose: () => applyPair(services, 'per-layer'),
+    },
+    {
+      label: '$(package) Built-in Model, cross-layer',
+      description: 'the same model, with features that write to several layers',
+      choose: () => applyPair(services, 'cross-layer'),
     },
     ...(here.length === 0 ? [] : [separator('On This Machine')]),
     ...here.map((pair) => ({
@@ -60,16 +65,16 @@ export async function chooseModel(services: ModelServices): Promise<void> {
 }
 
 /** Makes a pair the one in use, after the engine has looked at it. */
-export async function applyPair({ library }: ModelServices, pair: ModelPair | 'built-in'): Promise<void> {
-  if (pair === 'built-in') {
-    await applyAndSay('built-in', 'The built-in model is in use.');
+export async function applyPair({ library }: ModelServices, pair: ModelPair | BuiltInSet): Promise<void> {
+  if (typeof pair === 'string') {
+    await applyAndSay(pair, `The built-in model is in use, with its ${pair} transcoders.`);
     return;
   }
   const { model, set } = await library.inspect(pair);
   await applyAndSay(pair, `${describeModel(model)} ${describeSet(set)}`);
 }
 
-async function applyAndSay(pair: ModelPair | 'built-in', message: string): Promise<void> {
+async function applyAndSay(pair: ModelPair | BuiltInSet, message: string): Promise<void> {
   await writePair(pair);
   void vscode.window.showInformationMessage(message);
 }

@@ -5,7 +5,7 @@ import { applyPair, chooseModel, downloadPair, type ModelServices, runDownload }
 
 /** Puts a row's model to use; without a row the user chooses. */
 export async function applyModel(services: ModelServices, row?: ModelRow): Promise<void> {
-  if (row?.type === 'built-in') await applyPair(services, 'built-in');
+  if (row?.type === 'built-in') await applyPair(services, 'per-layer');
   else if (row?.type === 'found' && row.pair.model !== null) {
     await applyPair(services, { model: row.pair.model.folder, transcoders: row.pair.set?.folder ?? null });
   } else await chooseModel(services);
