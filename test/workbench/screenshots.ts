@@ -19,8 +19,7 @@ async function picture(theme: string, name: string, steps: (workbench: Workbench
   await workbench.contextMenu(at, 'Trace Prompt');
   const panel = workbench.webview();
   await panel.getByText('“Austin”', { exact: true }).first().waitFor({ timeout: 60_000 });
-  const later = panel.getByRole('button', { name: /close|dismiss|not now/i });
-  if ((await later.count()) > 0) await later.first().click();
+  await panel.locator('.invitation [aria-label^="No tour"]').click();
   await workbench.viewContainer('Prompt Circuits').click();
   await steps(workbench);
   await panel.locator('body').evaluate(() => (window as unknown as { whenIdle: () => Promise<void> }).whenIdle());
