@@ -80,7 +80,15 @@ test('the status names what is loaded; after unloading nothing is, and the next 
 });
 
 test('a cancelled trace ends at once, the engine answers it, and the next trace works', async () => {
-  const phasesToCancelIn = ['load model', 'forward', 'features', 'direct effects'] as const;
+  const phasesToCancelIn = [
+    'load model',
+    'tokenize',
+    'forward',
+    'features',
+    'direct effects',
+    'influence',
+    'prune',
+  ] as const;
   const { pid } = engine;
   for (const phase of phasesToCancelIn) {
     if (phase === 'load model') await engine.call('unload', {});

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { GraphMetadata } from '../../graph/circuitGraph.ts';
 import { influence } from '../../graph/influence.ts';
 import { prune } from '../../graph/prune.ts';
@@ -65,11 +66,13 @@ export async function traceInFull(
   const attribution = await attributor.attribute({ ids, firstPos, targets, settings }, options);
   const { graph, run } = attribution;
 
-  options.onProgress?.({ phase: 'prune', done: 0, total: 1 });
   const pruning = performance.now();
+  await turn(options, 0);
   const nodeInfluence = influence(graph.incoming, graph.outputWeight);
+  await turn(options, 1);
   const kept = prune(graph, request.keep, nodeInfluence);
   const explained = explainedVariance(attributor.set, run, attribution.reconstruction, firstPos);
+  await turn(options, 2);
   const doubt = await checkTapPoint(attributor.model, attributor.set, attributor.encoder, run, firstPos, explained);
   const metadata: GraphMetadata = {
     slug: request.slug,
@@ -108,6 +111,13 @@ export async function traceInFull(
     warnings: [...warnings, ...shortPromptWarning(ids.length - firstPos), ...(doubt ? [doubt] : [])],
   };
   return { result, attribution };
+}
+
+/** Tells of a step of the last phase and lets a cancel in. */
+async function turn({ onProgress, signal }: TraceOptions, done: number): Promise<void> {
+  onProgress?.({ phase: 'prune', done, total: 3 });
+  await nextTurn();
+  signal?.throwIfAborted();
 }
 
 /** A person who meant a sentence and highlighted a word should hear of it. `own`: tokens besides the special ones at the start. */
