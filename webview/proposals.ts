@@ -135,7 +135,10 @@ function describe(
   };
 }
 
-/** The label itself when all agree, or the words that most of the labels share. */
+/** Words that labels of unrelated features share. */
+const emptyWords = new Set(['next', 'one', 'before', 'after', 'the', 'and', 'contexts', 'several']);
+
+/** The label itself when most agree, or the words that most of the labels share; null when they share none. */
 function sharedName(labels: readonly string[]): string | null {
   const given = labels.filter((label) => label !== '');
   if (given.length * 2 <= labels.length) return null;
@@ -146,10 +149,11 @@ function sharedName(labels: readonly string[]): string | null {
   const words = new Map<string, number>();
   for (const label of given) {
     for (const word of new Set(normalised(label).split(' ')))
-      if (word.length > 2) words.set(word, (words.get(word) ?? 0) + 1);
+      if (word.length > 2 && !emptyWords.has(word)) words.set(word, (words.get(word) ?? 0) + 1);
   }
   const common = [...words].filter(([, times]) => times * 2 > given.length).map(([word]) => word);
-  return common.length > 0 ? common.slice(0, 3).join(' ') : best;
+  // The label of one member is no name for all: without a shared word the group is called by its place.
+  return common.length > 0 ? common.slice(0, 3).join(' ') : null;
 }
 
 function sharedLogit(

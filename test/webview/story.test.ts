@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { claimKey, edgeClaim, groupClaim, nothingTested, withResult } from '../../webview/claims.ts';
 import { createDeriver } from '../../webview/derive.ts';
 import { indexGraph } from '../../webview/graphIndex.ts';
+import { proposeGroups } from '../../webview/proposals.ts';
 import { findNodes } from '../../webview/search.ts';
 import {
   changeEdit,
@@ -41,6 +42,14 @@ test('features with one label near each other, and one feature at two tokens, ar
   assert.ok(texas.members.every((node) => nodes[node].label === 'Texas'));
   assert.match(texas.reason, /same feature at “Dallas”, “is”/);
   assert.match(texas.reason, /the same label/);
+});
+
+test('a group whose features share no word is called by its place, never by the label of one of them', () => {
+  const { visible } = createDeriver()(shown)!;
+  const ownLabel = (node: number) => `next is ${String.fromCharCode(97 + (node % 26)).repeat(4)}${node}`;
+  const groups = proposeGroups(index, visible, ownLabel, new Map(), new Set());
+  assert.ok(groups.length > 0);
+  for (const { name } of groups) assert.match(name, /^“.+” L\d/);
 });
 
 test('a dismissed proposal does not come back', () => {
