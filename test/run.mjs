@@ -49,6 +49,19 @@ function count(output, what) {
   return Number(new RegExp(`^(?:ℹ|#) ${what} (\\d+)$`, 'm').exec(output)?.[1] ?? 0);
 }
 
+/** Browsers and workbenches on a busy machine can miss a key or a second; nothing else gets a second chance. */
+function isDriven(file) {
+  return ['screens', 'workbench'].includes(path.basename(path.dirname(file)));
+}
+
+async function runTests(files, atOnce) {
+  const runner = ['--test', `--test-concurrency=${atOnce}`, '--test-reporter=spec', ...files];
+  const { code, output } = await pass(nodeForTypeScript(), runner);
+  // A file that cannot be loaded, or a crashed runner, is a failure even where no test says so.
+  const failed = Math.max(count(output, 'fail') + count(output, 'cancelled'), code === 0 ? 0 : 1);
+  return { passed: count(output, 'pass'), failed };
+}
+
 async function main() {
   const named = process.argv.slice(2);
   installProject(say);
@@ -78,14 +91,19 @@ async function main() {
     say('Packaging the extension …');
     packageExtension();
   }
-  for (const group of chosen) {
-    const files = group.folders.flatMap(testFiles);
-    if (files.length === 0) continue;
-    const runner = ['--test', `--test-concurrency=${group.atOnce}`, '--test-reporter=spec', ...files];
-    const { code, output } = await pass(nodeForTypeScript(), runner);
-    passed += count(output, 'pass');
-    // A file that cannot be loaded, or a crashed runner, is a failure even where no test says so.
-    failed += Math.max(count(output, 'fail') + count(output, 'cancelled'), code === 0 ? 0 : 1);
+  for (const { folders, atOnce } of chosen) {
+    const files = folders.flatMap(testFiles);
+    // One by one where they share the machine, so that a file can be run again on its own.
+    for (const part of atOnce === 1 ? files.map((file) => [file]) : [files]) {
+      if (part.length === 0) continue;
+      let result = await runTests(part, atOnce);
+      if (result.failed > 0 && isDriven(part[0])) {
+        say(`\n${part[0]} failed. It drives a browser, so it runs once more before that counts.\n`);
+        result = await runTests(part, atOnce);
+      }
+      passed += result.passed;
+      failed += result.failed;
+    }
   }
   console.log(`${passed} passed, ${failed} failed`);
   process.exit(failed === 0 && passed > 0 ? 0 : 1);

@@ -170,7 +170,10 @@ function stated({ atLeast, atMost }: Bounds): string {
   return parts.filter((part) => part !== null).join(' and ');
 }
 
+/** With one digit; what is there but rounds to nothing, or is less than all but rounds to it, is said so. */
 function percent(share: number): string {
+  if (share > 0 && share < 0.0005) return '<0.1 %';
+  if (share >= 0.9995 && share < 1) return '>99.9 %';
   return `${(100 * share).toFixed(1)} %`;
 }
 

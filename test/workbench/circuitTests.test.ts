@@ -71,9 +71,10 @@ step('a trace becomes a file of circuit tests, which the Testing view lists and 
   await workbench.contextMenu(await workbench.selectText(prompt), 'Trace Prompt');
   await workbench.webview().getByText('“Austin”', { exact: true }).first().waitFor();
   await workbench.command('Prompt Circuits: Create Circuit Test');
-  const dialog = workbench.page.locator('.quick-input-widget input[type="text"]');
-  await dialog.waitFor();
-  await dialog.press('Enter');
+  // The save dialog stands in the same box as the palette before it, and takes Enter only when its files are listed.
+  const dialog = workbench.page.locator('.quick-input-widget', { hasText: 'Create Circuit Test' });
+  await dialog.locator('.monaco-list-row', { hasText: 'dallas.circuit-test.json' }).waitFor();
+  await dialog.locator('.monaco-button', { hasText: 'OK' }).click();
   await workbench.page.locator('.tab.active', { hasText: '.circuit-test.json' }).waitFor();
   const names = readdirSync(workbench.workspace).filter((name) => name.endsWith('.circuit-test.json'));
   const made = names.find((name) => name !== 'dallas.circuit-test.json' && name !== 'broken.circuit-test.json');
