@@ -15,10 +15,11 @@ import {
   root,
 } from './workbench/setup.mjs';
 
-/** In the order they run: what fails fastest first. Groups with `atOnce` 1 share the machine, so files run one by one. */
+/** In the order they run: what fails fastest first. Workbenches share the machine, so their files run one by one. */
 const groups = [
-  { folders: ['', 'graph', 'protocol', 'webview', 'model', 'engine'], atOnce: 2 },
-  { folders: ['cli', 'host', 'screens', 'workbench'], atOnce: 1 },
+  { folders: ['', 'graph', 'protocol', 'webview', 'model', 'engine', 'cli', 'host'], atOnce: 2 },
+  { folders: ['screens'], atOnce: 2 },
+  { folders: ['workbench'], atOnce: 1 },
 ];
 
 const say = (line) => console.log(line);
@@ -98,7 +99,7 @@ async function main() {
       if (part.length === 0) continue;
       let result = await runTests(part, atOnce);
       if (result.failed > 0 && isDriven(part[0])) {
-        say(`\n${part[0]} failed. It drives a browser, so it runs once more before that counts.\n`);
+        say(`\n${part.join(' and ')} failed. A browser is driven there, so it runs once more before that counts.\n`);
         result = await runTests(part, atOnce);
       }
       passed += result.passed;
