@@ -203,6 +203,12 @@ test('a selection inside a string is unescaped; elsewhere it is taken as it is; 
   assert.equal(promptOfSelection(source, 1, 2), null);
   const markdown = { text: ' two words ', languageId: 'markdown', fileName: 'a.md' };
   assert.equal(promptOfSelection(markdown, 0, 11)?.parts[0].content.text, ' two words ');
+  const line = { text: '# Title\r\n\r\ntwo words \r\nmore', languageId: 'markdown', fileName: 'a.md' };
+  assert.equal(
+    promptOfSelection(line, 7, 23)?.parts[0].content.text,
+    'two words ',
+    'a line break at an end is no prompt',
+  );
 });
 
 test('of a file without a cursor the longest string, the body or the whole text is taken', () => {

@@ -41,15 +41,23 @@ export function findPrompt(document: SourceDocument, offset: number): FoundPromp
   return paragraph(document.text, offset);
 }
 
-/** What a selection stands for: inside a string literal its run-time text, elsewhere the text as it is. Null when blank. */
-export function promptOfSelection(document: SourceDocument, start: number, end: number): FoundPrompt | null {
-  if (document.text.slice(start, end).trim() === '') return null;
+/**
+ * What a selection stands for: inside a string literal its run-time text, elsewhere the text as it is, less the line
+ * breaks at its ends (a triple click takes the one after the line). Null when blank.
+ */
+export function promptOfSelection(document: SourceDocument, from: number, to: number): FoundPrompt | null {
+  if (document.text.slice(from, to).trim() === '') return null;
+  let [start, end] = [from, to];
+  while ('\r\n'.includes(document.text[start])) start++;
+  while ('\r\n'.includes(document.text[end - 1])) end--;
   const language = literalLanguages[document.languageId];
   const literal = language === undefined ? null : stringAround(document.text, language, start, end);
   if (literal !== null) {
     const { content } = literal.parts[0];
-    const from = content.places.findIndex((place) => place >= start);
-    const first = Math.max(0, from);
+    const first = Math.max(
+      0,
+      content.places.findIndex((place) => place >= start),
+    );
     const last = content.places.findLastIndex((place, i) => i < content.text.length && place < end) + 1;
     if (last > first) return whole('selection', [start, end], sliceOf(content, first, last));
   }
