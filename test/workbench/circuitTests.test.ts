@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { after, before, type TestContext, test } from 'node:test';
+import { after, before } from 'node:test';
 import { readAssertionFile } from '../../src/graph/assertionFile.ts';
-import { Workbench } from './harness.ts';
+import { stepsIn, Workbench } from './harness.ts';
 
 const prompt = 'The capital of the state containing Dallas is';
 const tests = [
@@ -29,17 +29,7 @@ after(async () => {
   await workbench?.stop();
 });
 
-/** A test that leaves a picture of the workbench when it fails. */
-function step(name: string, run: (context: TestContext) => Promise<void>): void {
-  test(name, { timeout: 180_000 }, async (context) => {
-    try {
-      await run(context);
-    } catch (error) {
-      await workbench.shot(`failed-${name.replace(/\W+/g, '-')}`);
-      throw error;
-    }
-  });
-}
+const step = stepsIn(() => workbench, 180_000);
 
 const inTestingView = (label: RegExp) => workbench.page.locator('.test-explorer .monaco-list-row', { hasText: label });
 

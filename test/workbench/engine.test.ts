@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { cpSync, mkdirSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
-import { after, before, type TestContext, test } from 'node:test';
-import { Workbench } from './harness.ts';
+import { after, before } from 'node:test';
+import { stepsIn, Workbench } from './harness.ts';
 
 const dallas = 'The capital of the state containing Dallas is';
 /** Long enough to be cancelled and killed in mid-trace, short enough for the built-in model's window. */
@@ -28,17 +28,7 @@ after(async () => {
   await workbench?.stop();
 });
 
-/** A test that leaves a picture of the workbench when it fails. */
-function step(name: string, run: (context: TestContext) => Promise<void>): void {
-  test(name, { timeout: 120_000 }, async (context) => {
-    try {
-      await run(context);
-    } catch (error) {
-      await workbench.shot(`failed-${name.replace(/\W+/g, '-')}`);
-      throw error;
-    }
-  });
-}
+const step = stepsIn(() => workbench);
 
 async function openFile(name: string): Promise<void> {
   await workbench.page.keyboard.press('Control+1');

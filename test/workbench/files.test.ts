@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { after, before, type TestContext, test } from 'node:test';
+import { after, before } from 'node:test';
 import { readGraph } from '../../src/graph/readGraph.ts';
-import { Workbench } from './harness.ts';
+import { stepsIn, Workbench } from './harness.ts';
 
 const golden = path.resolve(import.meta.dirname, '../fixtures/goldens/llama-plt-relu/graph.json');
 let workbench: Workbench;
@@ -20,17 +20,7 @@ after(async () => {
   await workbench?.stop();
 });
 
-/** A test that leaves a picture of the workbench when it fails. */
-function step(name: string, run: (context: TestContext) => Promise<void>): void {
-  test(name, { timeout: 120_000 }, async (context) => {
-    try {
-      await run(context);
-    } catch (error) {
-      await workbench.shot(`failed-${name.replace(/\W+/g, '-')}`);
-      throw error;
-    }
-  });
-}
+const step = stepsIn(() => workbench);
 
 const inExplorer = (name: string) =>
   workbench.page.locator('.explorer-folders-view .monaco-list-row', { hasText: name });

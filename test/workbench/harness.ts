@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { type TestContext, test } from 'node:test';
 import { type Browser, chromium, type FrameLocator, type Locator, type Page } from 'playwright-core';
 import { quietSettings, serverArguments, workbenchEnvironment } from './settings.mjs';
 import { codeServerEntry, installChromium, node24, remove, root, temporaryFolder } from './setup.mjs';
@@ -265,4 +266,19 @@ function addressOf(server: ChildProcess): Promise<string> {
     server.stderr?.on('data', read);
     server.once('exit', (code) => reject(new Error(`the workbench ended with ${code}: ${log}`)));
   });
+}
+
+/** `test` for one workbench: a failure leaves a picture below test/workbench/out and the end of the extension's log. */
+export function stepsIn(workbench: () => Workbench, timeout = 120_000) {
+  return (name: string, run: (context: TestContext) => Promise<void>): void => {
+    test(name, { timeout }, async (context) => {
+      try {
+        await run(context);
+      } catch (error) {
+        await workbench().shot(`failed-${name.replace(/\W+/g, '-')}`);
+        context.diagnostic(workbench().output().slice(-3000));
+        throw error;
+      }
+    });
+  };
 }

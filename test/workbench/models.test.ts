@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { after, before, type TestContext, test } from 'node:test';
+import { after, before } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { servedRepo } from '../support/hubPlace.ts';
 import { type HubServer, startHubServer } from '../support/hubServer.ts';
 import { temporaryFolder } from '../support/temporaryFolder.ts';
-import { Workbench } from './harness.ts';
+import { stepsIn, Workbench } from './harness.ts';
 
 const golden = path.resolve(import.meta.dirname, '../fixtures/goldens/llama-plt-relu');
 const prompt = 'the capital of the state is';
@@ -78,18 +78,7 @@ after(async () => {
   await cache?.[Symbol.asyncDispose]();
 });
 
-/** A test that leaves a picture of the workbench when it fails. */
-function step(name: string, run: (context: TestContext) => Promise<void>): void {
-  test(name, { timeout: 240_000 }, async (context) => {
-    try {
-      await run(context);
-    } catch (error) {
-      await workbench.shot(`failed-${name.replace(/\W+/g, '-')}`);
-      context.diagnostic(workbench.output().slice(-3000));
-      throw error;
-    }
-  });
-}
+const step = stepsIn(() => workbench, 240_000);
 
 const modelsView = () =>
   workbench.page.locator('.pane', { has: workbench.page.locator('[aria-label^="Models Section"]') });

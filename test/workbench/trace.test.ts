@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { after, before, type TestContext, test } from 'node:test';
+import { after, before, test } from 'node:test';
 import type { GraphNode } from '../../src/graph/node.ts';
 import { readGraph } from '../../src/graph/readGraph.ts';
-import { Workbench } from './harness.ts';
+import { stepsIn, Workbench } from './harness.ts';
 
 const dallas = 'The capital of the state containing Dallas is';
 const japan = 'The currency of Japan is the';
@@ -34,17 +34,7 @@ after(async () => {
   await workbench?.stop();
 });
 
-/** A test that leaves a picture of the workbench when it fails. */
-function step(name: string, run: (context: TestContext) => Promise<void>): void {
-  test(name, { timeout: 120_000 }, async (context) => {
-    try {
-      await run(context);
-    } catch (error) {
-      await workbench.shot(`failed-${name.replace(/\W+/g, '-')}`);
-      throw error;
-    }
-  });
-}
+const step = stepsIn(() => workbench);
 
 /** The graphs that the extension keeps on disk, newest first. */
 function keptGraphs() {
