@@ -1,5 +1,7 @@
 import type { CircuitGraph } from '../graph/circuitGraph.ts';
 import type { Site } from '../graph/node.ts';
+import type { GraphWeights } from '../graph/weights.ts';
+import type { PositionChoice } from './positions.ts';
 
 /** Spoken first by both sides; a mismatch means that the window runs an older half of the extension. */
 export const engineProtocolVersion = 1;
@@ -67,6 +69,8 @@ export type TraceRequest = {
   readonly pair: ModelPair;
   readonly prompt: Prompt;
   readonly targets: Targets;
+  /** Which of the prompt's positions the trace is about; absent: all. */
+  readonly positions?: PositionChoice;
   readonly settings: AttributionSettings;
   /** What of the graph is kept for the panel, wider than what it shows first. */
   readonly keep: { readonly nodeThreshold: number; readonly edgeThreshold: number };
@@ -323,6 +327,8 @@ export type EngineCalls = {
   inspectModel: { params: { readonly folder: string }; result: ModelDescription; progress: never };
   inspectTranscoders: { params: { readonly folder: string }; result: SetDescription; progress: never };
   tokenize: { params: { readonly pair: ModelPair; readonly prompt: Prompt }; result: Tokenized; progress: never };
+  /** Which weights the pair's folders hold now. */
+  weights: { params: { readonly pair: ModelPair }; result: GraphWeights; progress: never };
   trace: { params: TraceRequest; result: TraceResult; progress: Progress };
   featureCard: {
     params: {
