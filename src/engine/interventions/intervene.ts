@@ -66,6 +66,8 @@ export class Intervener {
     const nPos = original.ids.length;
     checkInterventions(settings.interventions, nLayers, this.#parts.set.nFeatures, nPos);
 
+    // Both texts are generated with the weights as they were widened for the first.
+    using _held = request.newTokens > 0 ? this.#parts.model.holdWeights() : null;
     const generatedBefore = await this.#generatedBefore(request, original, context);
     const edited = await this.#edited(request, settings, original, context);
     const probabilities = { before: softmax(original.run.logits), after: softmax(edited.logits) };

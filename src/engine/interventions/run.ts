@@ -160,18 +160,8 @@ class Editor {
     if (edits.every((edit) => edit.kind === 'add')) return edits.map(() => 0);
     const isOriginal = this.#constrained.size > 0 && this.#original !== null;
     const read = isOriginal ? featureInput(set.inputHook, model, this.#original!, layer) : input;
-    const positions = [...new Set(edits.map((edit) => edit.pos))];
-    const rows = new Float32Array(positions.length * set.dModel);
-    for (const [row, pos] of positions.entries()) {
-      rows.set(read.subarray(pos * set.dModel, (pos + 1) * set.dModel), row * set.dModel);
-    }
-    const values = await encoder.preActivations(layer, rows, positions.length);
-    for (const [row, pos] of positions.entries()) {
-      const own = values.subarray(row * set.nFeatures, (row + 1) * set.nFeatures);
-      if (span.from + pos < firstPos) own.fill(0);
-      else encoder.activate(layer, own);
-    }
-    return edits.map(({ pos, feature }) => values[positions.indexOf(pos) * set.nFeatures + feature]);
+    const values = await encoder.activationsOf(layer, read, edits);
+    return values.map((value, i) => (span.from + edits[i].pos < firstPos ? 0 : value));
   }
 
   /** [pos, dModel] at the output hook as in the original run, plus what a skip matrix makes of the changed input. */

@@ -1,10 +1,14 @@
 import type { Provider } from '../runtime/session.ts';
 import { activate } from './activation.ts';
+import { encoderRows } from './featureRows.ts';
 import { MatrixProduct } from './matrixProduct.ts';
 import type { TranscoderSet } from './transcoder.ts';
 
 /** Numbers of one layer's pre-activations that are in memory at a time: longer prompts go in pieces. */
 const pieceSize = 2 ** 24;
+
+/** Encoder rows kept for features that are asked for one by one: some megabytes. */
+const mostRows = 1024;
 
 /** Features that are on, sorted by layer, then position, then feature. One array per column. */
 export type ActiveFeatures = {
@@ -19,6 +23,8 @@ export type ActiveFeatures = {
 export class Encoder {
   readonly #set: TranscoderSet;
   readonly #product: MatrixProduct;
+  /** By layer and feature: the direction [dModel] that it reads. */
+  readonly #rows = new Map<string, Float32Array>();
 
   constructor(set: TranscoderSet, provider: Provider = 'cpu') {
     this.#set = set;
@@ -40,6 +46,49 @@ export class Encoder {
     const { topK } = this.#set;
     if (topK) activate(values, { type: 'topk', ...topK });
     else activate(values, threshold ? { type: 'jumprelu', threshold } : { type: 'relu' });
+  }
+
+  /**
+   * Activations of a few features at given places: without the whole encoder, where features do not compete (TopK).
+   * @param input [pos, dModel] at the set's input hook
+   */
+  async activationsOf(
+    layer: number,
+    input: Float32Array,
+    sites: readonly { readonly pos: number; readonly feature: number }[],
+  ): Promise<number[]> {
+    const { dModel, nFeatures, topK, layers } = this.#set;
+    const { encoderBias, threshold } = layers[layer];
+    if (!topK) {
+      this.#readRows(layer, [...new Set(sites.map(({ feature }) => feature))]);
+      return sites.map(({ pos, feature }) => {
+        const row = this.#rows.get(`${layer} ${feature}`)!;
+        let sum = encoderBias[feature];
+        for (let i = 0; i < dModel; i++) sum += row[i] * input[pos * dModel + i];
+        const value = Math.fround(sum);
+        return value > (threshold ? threshold[feature] : 0) ? value : 0;
+      });
+    }
+    const positions = [...new Set(sites.map(({ pos }) => pos))];
+    const rows = new Float32Array(positions.length * dModel);
+    for (const [row, pos] of positions.entries()) {
+      rows.set(input.subarray(pos * dModel, (pos + 1) * dModel), row * dModel);
+    }
+    const values = await this.preActivations(layer, rows, positions.length);
+    for (const row of positions.keys()) this.activate(layer, values.subarray(row * nFeatures, (row + 1) * nFeatures));
+    return sites.map(({ pos, feature }) => values[positions.indexOf(pos) * nFeatures + feature]);
+  }
+
+  /** Makes sure that the features' encoder rows are in memory. */
+  #readRows(layer: number, features: readonly number[]): void {
+    if (this.#rows.size + features.length > mostRows) this.#rows.clear();
+    const { layers, dModel } = this.#set;
+    const missing = features.filter((feature) => !this.#rows.has(`${layer} ${feature}`)).sort((a, b) => a - b);
+    if (missing.length === 0) return;
+    const rows = encoderRows(layers[layer].encoder, missing, dModel);
+    for (const [row, feature] of missing.entries()) {
+      this.#rows.set(`${layer} ${feature}`, rows.subarray(row * dModel, (row + 1) * dModel));
+    }
   }
 
   /**
