@@ -165,7 +165,7 @@ test('on a prompt too long to keep its attention patterns, graph and frozen edit
       using set = loadTranscoders(golden.transcoders, model.dimensions);
       using attributor = new Attributor(model, set);
       const { graph, run: original, active } = await attributor.attribute(golden.request);
-      assert.equal(original.layers[0].attnBlock === null, patternBytes > 1000);
+      assert.equal(original.layers[0].attnFactors === null, patternBytes > 1000);
       const { ids, firstPos } = golden.request;
       const site = { layer: active.layer[0], pos: active.pos[0], feature: active.feature[0] };
       const settings = {

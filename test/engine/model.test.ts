@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
-import { wholePattern } from '../../src/engine/model/attentionBlocks.ts';
+import { patternBlock, wholePattern } from '../../src/engine/model/attentionBlocks.ts';
 import type { ForwardResult, LanguageModel, LayerCapture } from '../../src/engine/model/languageModel.ts';
 import { loadModel } from '../../src/engine/model/loadModel.ts';
 import { checkClose, concatenated, floats, integers, SafetensorsFile } from '../support/tensors.ts';
@@ -87,8 +87,8 @@ for (const name of ['mistral', 'qwen2', 'llama-shards', 'gemma3-multimodal', 'gp
 /** Compares all that a layer leaves but its pattern's block function. */
 function checkCapture(
   place: string,
-  { attnBlock: _, ...got }: LayerCapture,
-  { attnBlock: __, ...wanted }: LayerCapture,
+  { attnFactors: _, ...got }: LayerCapture,
+  { attnFactors: __, ...wanted }: LayerCapture,
 ): void {
   for (const [key, values] of Object.entries(wanted)) {
     const own = got[key as keyof typeof wanted];
@@ -163,7 +163,7 @@ for (const name of ['llama-plt-relu', 'qwen3-plt-relu', 'gemma2-plt-jumprelu', '
           { from: 3, to: 9 },
           { from: 2, to: 7 },
         ];
-        const block = got.attnBlock!(queries, keys);
+        const block = patternBlock(got.attnFactors!, queries, keys);
         for (let head = 0; head < nHeads; head++) {
           for (let query = 3; query < 9; query++) {
             const from = (head * 11 + query) * 11;

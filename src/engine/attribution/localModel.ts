@@ -1,3 +1,4 @@
+import { patternBlock } from '../model/attentionBlocks.ts';
 import type { ForwardResult, LanguageModel } from '../model/languageModel.ts';
 import { wholeTensor } from '../transcoders/floatTensor.ts';
 import { readingScale, writingScale } from '../transcoders/tapPoint.ts';
@@ -73,8 +74,8 @@ export class LocalModel {
     const known = this.#patterns.get(name);
     if (known && isSameRange(known.queries, queries) && isSameRange(known.keys, keys)) return known.pattern;
     const { nHeads, nKeyValueHeads } = this.model.dimensions;
-    const { attnPattern, attnBlock, attnNormScale, postAttnNormScale } = this.run.layers[layer];
-    const block = attnBlock?.(queries, keys) ?? null;
+    const { attnPattern, attnFactors, attnNormScale, postAttnNormScale } = this.run.layers[layer];
+    const block = attnFactors ? patternBlock(attnFactors, queries, keys) : null;
     const nAll = this.run.nPos;
     const groups = nHeads / nKeyValueHeads;
     const nQueries = queries.to - queries.from;
@@ -121,7 +122,7 @@ export class LocalModel {
     scaleColumns(matrix, reading.gain, dModel);
     const scale = new Float32Array(this.run.nPos);
     for (let pos = 0; pos < scale.length; pos++) {
-      scale[pos] = (reading.scale ? reading.scale[pos] : 1) * (writing.scale ? writing.scale[pos] : 1);
+      scale[pos] = skip.scale * (reading.scale ? reading.scale[pos] : 1) * (writing.scale ? writing.scale[pos] : 1);
     }
     const weights = { matrix, scale };
     if (this.#keepsWeights) this.#skips.set(layer, weights);

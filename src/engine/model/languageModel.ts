@@ -38,20 +38,30 @@ export type Weights = {
   readonly model: (role: ModelWeight, from?: number, to?: number, target?: Float32Array) => Float32Array;
 };
 
+/** What an attention pattern is made from again in parts: entry = exp(score − logSum), score = query · key, capped. */
+export type AttentionFactors = {
+  readonly nPos: number;
+  /** [head, pos, dHead] rotated and scaled */
+  readonly queries: Float32Array;
+  /** [kvHead, pos, dHead] rotated */
+  readonly keys: Float32Array;
+  /** [head, pos] logarithm of the sum that the softmax divides by */
+  readonly logSums: Float32Array;
+  /** A query sees only this many last positions; null: all. */
+  readonly window: number | null;
+  /** Scores are capped to ± this by tanh; null: not. */
+  readonly softCap: number | null;
+};
+
 /** What one layer leaves for attribution. All float32, row-major. */
 export type LayerCapture = {
   /**
    * [head, pos (query), pos (key)]; rows sum to 1, or to less where the family has attention sinks. Empty where it was
-   * not kept, and for long prompts, whose `attnBlock` makes it in parts.
+   * not kept, and for long prompts, where parts of it are made from `attnFactors`.
    */
   readonly attnPattern: Float32Array;
-  /** [head, query, key] of ranges of positions, made when asked for; null where `attnPattern` is kept. */
-  readonly attnBlock:
-    | ((
-        queries: { readonly from: number; readonly to: number },
-        keys: { readonly from: number; readonly to: number },
-      ) => Float32Array)
-    | null;
+  /** What `patternBlock` makes parts of the pattern from; null where `attnPattern` is kept. */
+  readonly attnFactors: AttentionFactors | null;
   /** [pos] 1/√(mean square + ε) at the attention's input norm; multiplied by the gain it carries a gradient back. */
   readonly attnNormScale: Float32Array;
   /** [pos] the same at the norm after attention (Gemma), else null. */

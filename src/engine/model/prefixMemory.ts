@@ -50,7 +50,7 @@ export class PrefixMemory {
 
   keep(ids: readonly number[], layers: readonly CachedLayer[], result: ForwardResult): void {
     const bytes = result.layers.reduce((sum, layer) => sum + layer.attnPattern.byteLength, 0);
-    const isLong = result.layers.some((layer) => layer.attnBlock !== null);
+    const isLong = result.layers.some((layer) => layer.attnFactors !== null);
     this.#last = !isLong && bytes <= mostPatternBytes ? { ids: [...ids], layers, result } : null;
   }
 
@@ -83,7 +83,7 @@ export function joinRuns(
     const mlpOut = rows(before.mlpOut, own.mlpOut);
     return {
       attnPattern: joinedPattern(before.attnPattern, result.nPos, own.attnPattern, length, rest.nPos),
-      attnBlock: null,
+      attnFactors: null,
       attnNormScale: scales(before.attnNormScale, own.attnNormScale),
       postAttnNormScale: optional(before.postAttnNormScale, own.postAttnNormScale),
       mlpNormScale: scales(before.mlpNormScale, own.mlpNormScale),

@@ -14,6 +14,7 @@ import type {
   ModelDimensions,
 } from './languageModel.ts';
 import { type AttentionVariant, attentionGraph, logitsGraph, type MlpVariant, mlpGraph } from './layerGraphs.ts';
+import { LongRun } from './longRun.ts';
 import type { ModelFiles } from './modelFiles.ts';
 import { rootMeanSquareNorm } from './norm.ts';
 import { Positions } from './positions.ts';
@@ -26,6 +27,8 @@ const logitsChunk = 2 ** 24;
 
 /** Scores, capped or masked scores, and the pattern are in memory together. */
 const scoresAtATime = 3;
+/** What these take of a prompt that runs some positions at a time: ONNX Runtime keeps the memory of its largest step. */
+const mostScoreBytes = 256 * 2 ** 20;
 
 const attentionVectors: readonly LayerRole[] = [
   'attnNorm',
@@ -124,28 +127,26 @@ export class Transformer implements LanguageModel {
 
   /** Runs a long prompt some positions at a time; its attention patterns are left to be made again in parts. */
   async #forwardInParts(ids: readonly number[], options: ForwardOptions): Promise<ForwardResult> {
-    const { nLayers, nHeads, dModel } = this.#config;
-    const atOnce = Math.max(1, Math.floor(this.#patternBytes / (scoresAtATime * nHeads * ids.length * 4)));
+    const { nLayers, nHeads } = this.#config;
+    const bytes = Math.min(this.#patternBytes, mostScoreBytes);
+    const atOnce = Math.max(1, Math.floor(bytes / (scoresAtATime * nHeads * ids.length * 4)));
     const blocks = new AttentionBlocks(this.#config);
     const cache = this.createCache();
-    let whole: ForwardResult | null = null;
+    const whole = new LongRun(ids.length);
+    let logits = new Float32Array(0);
     for (let from = 0; from < ids.length; from += atOnce) {
       const isLast = from + atOnce >= ids.length;
       const onProgress = (done: number) =>
         options.onProgress?.(from * nLayers + done * Math.min(atOnce, ids.length - from), ids.length * nLayers);
-      const logits = isLast ? options.logits : 'none';
       const part = await this.#forward(
         ids.slice(from, from + atOnce),
-        { ...options, logits, cache, onProgress },
+        { ...options, logits: isLast ? options.logits : 'none', cache, onProgress },
         blocks,
       );
-      whole = whole ? joinRuns({ length: from, result: whole }, part, dModel) : part;
+      whole.add(part, from);
+      logits = part.logits as Float32Array<ArrayBuffer>;
     }
-    const layers = whole!.layers.map((capture, layer) => {
-      const { keys } = cache.layers[layer] as CachedLayer;
-      return { ...capture, attnBlock: blocks.block(layer, floatsOf(keys)) };
-    });
-    return { ...whole!, layers };
+    return whole.finish(logits, (layer) => blocks.take(layer, floatsOf((cache.layers[layer] as CachedLayer).keys)));
   }
 
   async #forward(
@@ -280,7 +281,7 @@ export class Transformer implements LanguageModel {
     const scale = (name: string): Float32Array | null => (outputs[name] ? floatsOf(outputs[name]) : null);
     return {
       attnPattern: pattern ?? (blocks ? new Float32Array(0) : floatsOf(outputs.attnPattern)),
-      attnBlock: null,
+      attnFactors: null,
       attnNormScale: frozen?.attnNormScale ?? scale('attnNormScale')!,
       postAttnNormScale: frozen?.postAttnNormScale ?? scale('postAttnNormScale'),
       mlpNormScale: frozen?.mlpNormScale ?? scale('mlpNormScale')!,
