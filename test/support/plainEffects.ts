@@ -1,5 +1,6 @@
 import type { LocalModel } from '../../src/engine/attribution/localModel.ts';
-import { errorColumn, type SourceColumns, type Sources, tokenColumn } from '../../src/engine/attribution/sources.ts';
+import type { Sources } from '../../src/engine/attribution/sources.ts';
+import { errorColumn, type SourceColumns, tokenColumn } from '../../src/engine/attribution/writtenBlock.ts';
 import { decoderRows, encoderRows } from '../../src/engine/transcoders/featureRows.ts';
 import { wholeTensor } from '../../src/engine/transcoders/floatTensor.ts';
 import { readingScale, writingScale } from '../../src/engine/transcoders/tapPoint.ts';

@@ -1,9 +1,10 @@
 import { floatTensor } from '../runtime/session.ts';
 import { type Batch, planBatches } from './batches.ts';
 import type { LocalModel, PositionRange } from './localModel.ts';
-import { type Sources, tokenBlock, tokenColumn, type WrittenBlock } from './sources.ts';
+import type { Sources } from './sources.ts';
 import { carrySpecialTokens, type SpecialTokens } from './specialTokens.ts';
 import type { SweepSessions, SweepSteps } from './sweepSessions.ts';
+import { tokenBlock, tokenColumn, type WrittenBlock } from './writtenBlock.ts';
 
 /**
  * One target whose sources' effects are wanted: a direction [dModel] read from the residual stream before the MLP of

@@ -1,5 +1,5 @@
 import type { RowStore } from './rowStore.ts';
-import type { SourceColumns } from './sources.ts';
+import type { SourceColumns } from './writtenBlock.ts';
 
 /** Row sums below this count as this while features are ranked (the reference implementation's clamp). */
 const smallestRowSum = 1e-8;

@@ -1,6 +1,6 @@
 import { cutAtShare } from '../../graph/prune.ts';
 import type { Target } from './directEffects.ts';
-import type { SourceColumns } from './sources.ts';
+import type { SourceColumns } from './writtenBlock.ts';
 
 /** A half-open range of source columns. */
 type Range = { readonly from: number; readonly to: number };
