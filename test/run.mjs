@@ -12,6 +12,7 @@ import {
   installProject,
   installWorkbench,
   nodeForTypeScript,
+  npm,
   root,
 } from './workbench/setup.mjs';
 
@@ -63,11 +64,28 @@ async function runTests(files, atOnce) {
   return { passed: count(output, 'pass'), failed };
 }
 
+/** Types and style; counted as one test. */
+async function check() {
+  say('Checking types and style …');
+  try {
+    await npm(['run', '--silent', 'check']);
+    return { passed: 1, failed: 0 };
+  } catch (error) {
+    say(error.message);
+    return { passed: 0, failed: 1 };
+  }
+}
+
+async function makePackage() {
+  say('Packaging the extension …');
+  await packageExtension();
+}
+
 async function main() {
   const named = process.argv.slice(2);
-  installProject(say);
+  await installProject(say);
   if (named[0] === '--bench') {
-    build(say);
+    await build(say);
     const { code } = await pass(process.execPath, ['dist/cli.cjs', 'bench', ...named.slice(1)]);
     process.exit(code);
   }
@@ -78,20 +96,18 @@ async function main() {
     console.error(`No folder of tests is called ${named.join(' or ')}.`);
     process.exit(2);
   }
-  let failed = 0;
-  let passed = 0;
-  installWorkbench(say); // also brings the Node that runs TypeScript as it is
-  build(say);
-  if (named.length === 0) {
-    say('Checking types and style …');
-    const { code } = await pass(process.platform === 'win32' ? 'npm.cmd' : 'npm', ['run', '--silent', 'check']);
-    if (code !== 0) failed++;
-  }
-  if (all.includes('screens') || all.includes('workbench')) installChromium(say);
-  if (all.includes('workbench')) {
-    say('Packaging the extension …');
-    packageExtension();
-  }
+  const needsWorkbench = all.includes('workbench');
+  const needsChromium = needsWorkbench || all.includes('screens');
+  // One waits for the network while the other computes.
+  const building = build(say);
+  const [checked] = await Promise.all([
+    named.length === 0 ? building.then(check) : { passed: 0, failed: 0 },
+    needsWorkbench ? building.then(makePackage) : building,
+    // It also brings the Node that runs TypeScript as it is.
+    installWorkbench(say).then(() => needsChromium && installChromium(say)),
+  ]);
+  let { passed, failed } = checked;
+  const closeChromium = needsWorkbench ? await (await import('./support/chromium.mjs')).shareChromium() : null;
   for (const { folders, atOnce } of chosen) {
     const files = folders.flatMap(testFiles);
     // One by one where they share the machine, so that a file can be run again on its own.
@@ -106,6 +122,7 @@ async function main() {
       failed += result.failed;
     }
   }
+  await closeChromium?.();
   console.log(`${passed} passed, ${failed} failed`);
   process.exit(failed === 0 && passed > 0 ? 0 : 1);
 }

@@ -17,6 +17,7 @@ before(
       'short.md': `${dallas}\n`,
       'long.md': `${long}\n`,
       'blank.md': '\n   \n\n',
+      'one.md': 'The',
       'past.md': `${' word'.repeat(3000)}\n`,
     };
     workbench = await Workbench.start({ files });
@@ -102,22 +103,31 @@ step('an engine killed in mid-trace gives a message with Restart, and the next t
   assert.notEqual(enginePid(), pid);
 });
 
-step('blank text, a prompt past the window and a file without a prompt are refused with what to do', async () => {
-  await openFile('blank.md');
-  await workbench.page.keyboard.press('Control+A');
-  await workbench.command('Prompt Circuits: Trace Prompt');
-  await workbench.notification('The selection holds only white space. Select the words of a prompt.').waitFor();
-  await workbench.page.keyboard.press('Control+Home');
-  await workbench.command('Prompt Circuits: Trace Prompt');
-  await workbench.notification('There is no prompt at line 1').waitFor();
-  await closeNotifications();
-  await openFile('past.md');
-  await workbench.page.keyboard.press('Control+A');
-  await workbench.command('Prompt Circuits: Trace Prompt');
-  await workbench.notification(/\d{4} tokens.*512/).waitFor();
-  await workbench.shot('past-the-window');
-  await closeNotifications();
-});
+step(
+  'blank text, one token, a prompt past the window and a file without a prompt are refused with what to do',
+  async () => {
+    await openFile('blank.md');
+    await workbench.page.keyboard.press('Control+A');
+    await workbench.command('Prompt Circuits: Trace Prompt');
+    await workbench.notification('The selection holds only white space. Select the words of a prompt.').waitFor();
+    await workbench.page.keyboard.press('Control+Home');
+    await workbench.command('Prompt Circuits: Trace Prompt');
+    await workbench.notification('There is no prompt at line 1').waitFor();
+    await closeNotifications();
+    await openFile('one.md');
+    await workbench.page.keyboard.press('Control+A');
+    await workbench.command('Prompt Circuits: Trace Prompt');
+    await workbench.notification('The prompt is one token, “The”').waitFor();
+    await workbench.webview().getByText('Highlight two words or more.').waitFor();
+    await closeNotifications();
+    await openFile('past.md');
+    await workbench.page.keyboard.press('Control+A');
+    await workbench.command('Prompt Circuits: Trace Prompt');
+    await workbench.notification(/\d{4} tokens.*512/).waitFor();
+    await workbench.shot('past-the-window');
+    await closeNotifications();
+  },
+);
 
 step('a missing model folder and a cut weight file are refused, each with a way on', async () => {
   const missing = path.join(workbench.folder, 'no-such-model');

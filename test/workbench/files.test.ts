@@ -55,6 +55,7 @@ step('a pin makes the file dirty, undo takes it back, redo and save write it', a
   await row.locator('a.action-label[aria-label^="Pin Feature"]').click();
   await workbench.page.locator('.tab.dirty', { hasText: 'llama.circuit.json' }).waitFor();
   await tab('llama.circuit.json').click();
+  await workbench.webviewHasFocus();
   await workbench.page.keyboard.press('Control+Z');
   await workbench.page.locator('.tab:not(.dirty)', { hasText: 'llama.circuit.json' }).waitFor();
   await workbench.page.keyboard.press('Control+Y');

@@ -3,24 +3,13 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { type Browser, chromium, type FrameLocator, type Locator, type Page } from 'playwright-core';
+import type { Browser, FrameLocator, Locator, Page } from 'playwright-core';
+import { startChromium } from '../support/chromium.mjs';
 import { quietSettings, serverArguments, workbenchEnvironment } from './settings.mjs';
-import { codeServerEntry, installChromium, node24, remove, root, temporaryFolder } from './setup.mjs';
+import { codeServerEntry, node24, remove, root, temporaryFolder } from './setup.mjs';
 
 export const extensionId = 'prompt-circuits.prompt-circuits';
 const screenshots = path.join(import.meta.dirname, 'out');
-
-const chromiumArguments = [
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-  '--disable-dev-shm-usage',
-  '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1',
-];
 
 export type WorkbenchOptions = {
   /** Files of the workspace by relative path. */
@@ -99,7 +88,7 @@ export class Workbench implements AsyncDisposable {
       detached: true, // its own process group, so that stop() ends extension hosts and workers too
     });
     const base = await addressOf(server);
-    const browser = await chromium.launch({ executablePath: installChromium(() => {}), args: chromiumArguments });
+    const browser = await startChromium();
     const page = await browser.newPage({ viewport: options.viewport ?? { width: 1400, height: 900 } });
     page.setDefaultTimeout(30_000);
     return new Workbench(folder, workspace, base, server, browser, page);
@@ -122,6 +111,22 @@ export class Workbench implements AsyncDisposable {
     await this.page.locator('.monaco-workbench .part.statusbar').waitFor({ timeout: 60_000 });
     if (options.openFile) await this.page.locator('.editor-instance .view-line').first().waitFor();
     await this.viewContainer('Prompt Circuits').waitFor();
+  }
+
+  /**
+   * Resolves when the browser serves webviews: in its first seconds it holds back their service worker, which has
+   * nothing to do with the extension whose time is taken.
+   */
+  async browserIsUp(): Promise<void> {
+    await this.page.evaluate(async () => {
+      const worker = await navigator.serviceWorker.ready;
+      await worker.update();
+    });
+  }
+
+  /** Resolves when the keyboard goes to the extension's visible webview. */
+  async webviewHasFocus(): Promise<void> {
+    await this.page.waitForFunction(() => document.activeElement?.classList.contains('webview'));
   }
 
   /** The activity bar icon of a contributed view container: there once extension manifests are read. */

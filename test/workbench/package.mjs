@@ -12,8 +12,8 @@ const leftOut = [
   path.join('dist', 'node_modules'),
 ];
 
-/** Writes dist's package for the platform and returns its path. Needs `npm run build` first. */
-export function packageExtension(target = `${process.platform}-${process.arch}`) {
+/** Writes dist's package for the platform and resolves with its path. Needs `npm run build` first. */
+export async function packageExtension(target = `${process.platform}-${process.arch}`) {
   const [os, arch] = target.split('-');
   const binaries = path.join('onnxruntime-node', 'bin', 'napi-v6', os, arch);
   if (!existsSync(path.join(root, 'node_modules', binaries))) {
@@ -49,7 +49,7 @@ export function packageExtension(target = `${process.platform}-${process.arch}`)
 
   const file = path.join(root, `prompt-circuits-${target}.vsix`);
   const vsce = path.join(root, 'node_modules/@vscode/vsce/vsce');
-  run(
+  await run(
     process.execPath,
     [
       vsce,
@@ -70,6 +70,6 @@ export function packageExtension(target = `${process.platform}-${process.arch}`)
 }
 
 if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {
-  const file = packageExtension(process.argv[2]);
+  const file = await packageExtension(process.argv[2]);
   console.log(`${file} (${(statSync(file).size / 1e6).toFixed(1)} MB)`);
 }

@@ -40,23 +40,27 @@ const samples = path.join(options.home, 'prompts');
 const first = path.join(samples, 'two-steps.md');
 
 try {
-  installProject(say);
-  build(say);
-  say('Packaging the extension …');
-  const vsix = packageExtension();
+  await installProject(say);
+  const hasCode =
+    !options.codeServer && spawnSync('code', ['--version'], { shell: process.platform === 'win32' }).status === 0;
+  const [vsix] = await Promise.all([makePackage(), hasCode ? null : installWorkbench(say)]);
   mkdirSync(samples, { recursive: true });
   // Prompts that were changed by hand are kept.
   cpSync(path.join(root, 'media/built-in-model/prompts'), samples, { recursive: true, force: false });
-  const hasCode =
-    !options.codeServer && spawnSync('code', ['--version'], { shell: process.platform === 'win32' }).status === 0;
-  if (hasCode) openInCode(vsix);
-  else openInCodeServer(vsix);
+  if (hasCode) await openInCode(vsix);
+  else await openInCodeServer(vsix);
 } catch (error) {
   console.error(`\nnpm start stopped: ${error.message}`);
   process.exit(1);
 }
 
-function openInCode(vsix) {
+async function makePackage() {
+  await build(say);
+  say('Packaging the extension …');
+  return packageExtension();
+}
+
+async function openInCode(vsix) {
   const profile = [
     '--extensions-dir',
     path.join(options.home, 'ext'),
@@ -64,13 +68,12 @@ function openInCode(vsix) {
     path.join(options.home, 'user'),
   ];
   const shell = process.platform === 'win32';
-  run('code', [...profile, '--install-extension', vsix, '--force'], { shell });
-  run('code', [...profile, '--new-window', samples, first], { shell });
+  await run('code', [...profile, '--install-extension', vsix, '--force'], { shell });
+  await run('code', [...profile, '--new-window', samples, first], { shell });
   say(`\nA VS Code window with Prompt Circuits is open (its own profile in ${options.home}).${instructions}`);
 }
 
-function openInCodeServer(vsix) {
-  installWorkbench(say);
+async function openInCodeServer(vsix) {
   mkdirSync(path.join(options.home, 'user/User'), { recursive: true });
   const settings = path.join(options.home, 'user/User/settings.json');
   if (!existsSync(settings)) writeFileSync(settings, JSON.stringify(quietSettings, null, 2));
@@ -81,7 +84,7 @@ function openInCodeServer(vsix) {
     ...['--extensions-dir', path.join(options.home, 'ext')],
   ];
   const env = workbenchEnvironment({});
-  run(node24, [codeServerEntry, ...folders, '--install-extension', vsix, '--force'], { env });
+  await run(node24, [codeServerEntry, ...folders, '--install-extension', vsix, '--force'], { env });
   const bind = ['--bind-addr', `127.0.0.1:${options.port}`];
   const server = spawn(node24, [codeServerEntry, ...folders, ...bind, ...serverArguments], {
     env,

@@ -27,6 +27,7 @@ before(
       files: { 'prompts.md': `# Prompts\n\n${dallas}\n\n${japan}\n`, 'ask.py': python, 'cells.ipynb': notebook },
     });
     await workbench.open({ openFile: 'prompts.md' });
+    await workbench.browserIsUp();
   },
   { timeout: 180_000 },
 );

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import * as vscode from 'vscode';
-import type { ModelPair, Prompt, Tokenized, TraceRequest, TraceResult } from '../../protocol/engine.ts';
+import type { ModelPair, Prompt, Token, Tokenized, TraceRequest, TraceResult } from '../../protocol/engine.ts';
 import { isAbort, UserError } from '../../protocol/errors.ts';
 import { type Config, readConfig } from '../config.ts';
 import { segmentsOf } from '../editor/placedText.ts';
@@ -86,6 +86,7 @@ async function traceChosen(
       say({ phase: 'tokenize', done: 0, total: 1 });
       const { prompt, tokens, warnings } = await tokenize(engine, config, chosen.prompt, signal);
       preview = { type: 'preview', tokens: tokens.map((token) => token.text), predictions: [] };
+      requireContext(tokens);
       for (const warning of warnings) void vscode.window.showWarningMessage(warning);
       heading = `${title}, ${await expectTrace(engine, config, tokens.length, signal)}`;
       said = 0;
@@ -126,6 +127,17 @@ async function tokenize(
     const told = 'This model has no chat template: the messages were traced as plain text, without their roles.';
     return { prompt: plain, tokens, warnings: [told, ...warnings] };
   }
+}
+
+/** One token has nothing before it that could explain what the model says: a word was highlighted for a sentence. */
+function requireContext(tokens: readonly Token[]): void {
+  const own = tokens.filter((token) => token.range !== null);
+  if (own.length !== 1) return;
+  throw new UserError(
+    'prompt.oneToken',
+    `The prompt is one token, “${own[0].text}”: nothing comes before it that could explain what the model says next.`,
+    'Highlight two words or more.',
+  );
 }
 
 /** After a cancel the panel goes back to what was active before. */
