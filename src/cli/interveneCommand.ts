@@ -1,7 +1,7 @@
 import process from 'node:process';
 import { createCalls } from '../engine/calls.ts';
-import type { InterveneRequest, InterveneResult, Intervention, Patch, Prediction } from '../protocol/engine.ts';
-import { editHelp, readEdit } from './editText.ts';
+import { editHelp, errorHelp, readEdit, readErrorEdit, readTake, takeHelp } from '../protocol/editText.ts';
+import type { InterveneRequest, InterveneResult, Patch, Prediction } from '../protocol/engine.ts';
 import { Options } from './options.ts';
 import { builtInPair, version } from './product.ts';
 import type { Terminal } from './terminal.ts';
@@ -23,6 +23,10 @@ const help = `Usage: prompt-circuits intervene (--prompt TEXT | --tokens 1,2,3) 
   --patch TEXT           take the activations of this prompt instead
     --patch-at A[=B]       at position A, from its position B (default: all)
     --patch-layer L        of this layer only
+    --patch-errors         error nodes too
+  --take EDIT            the same in one word, from a prompt given by token ids:
+                         ${takeHelp}
+  --error EDIT           an error node is multiplied: ${errorHelp}
 
   --freeze-attention     attention patterns stay as without the edits
   --direct               all else stays too: direct effects only
@@ -47,6 +51,9 @@ const optionKinds = {
   patch: 'text',
   'patch-at': 'text',
   'patch-layer': 'text',
+  'patch-errors': 'flag',
+  take: 'texts',
+  error: 'texts',
   'freeze-attention': 'flag',
   direct: 'flag',
   constrain: 'text',
@@ -103,15 +110,18 @@ function readRequest(options: Options): InterveneRequest {
   if ((text === null) === (ids === null))
     throw options.wrong('Give the prompt with --prompt or with --tokens, one of the two.');
   const interventions = (['set', 'scale', 'add', 'ablate'] as const).flatMap((kind) =>
-    options.texts(kind).map((edit) => readOne(options, kind, edit)),
+    readAll(options, kind, editHelp, (text) => readEdit(kind, text)),
   );
-  const patches = readPatches(options);
-  if (interventions.length + patches.length === 0) throw options.wrong('Name an edit: what is to be changed?');
+  const patches = [...readPatches(options), ...readAll(options, 'take', takeHelp, readTake)];
+  const errors = readAll(options, 'error', errorHelp, readErrorEdit);
+  if (interventions.length + patches.length + errors.length === 0)
+    throw options.wrong('Name an edit: what is to be changed?');
   return {
     pair: model === null ? builtInPair() : { model, transcoders },
     prompt: ids === null ? { type: 'text', text: text! } : { type: 'tokens', ids },
     interventions,
     patches,
+    errors,
     freezeAttention: options.flag('freeze-attention'),
     constrainedLayers: options.wholes('constrain'),
     topTokens: options.whole('top', 5, 1),
@@ -121,17 +131,25 @@ function readRequest(options: Options): InterveneRequest {
   };
 }
 
-function readOne(options: Options, kind: Intervention['kind'], text: string): Intervention {
-  const edit = readEdit(kind, text);
-  if (edit) return edit;
-  throw options.wrong(`--${kind} is ${JSON.stringify(text)}; it must be ${editHelp}.`);
+function readAll<Edit>(
+  options: Options,
+  name: string,
+  form: string,
+  read: (text: string) => Edit | null,
+): readonly Edit[] {
+  return options.texts(name).map((text) => {
+    const edit = read(text);
+    if (edit !== null) return edit;
+    throw options.wrong(`--${name} is ${JSON.stringify(text)}; it must be ${form}.`);
+  });
 }
 
 function readPatches(options: Options): Patch[] {
   const text = options.text('patch');
   const [at, layer] = [options.text('patch-at'), options.text('patch-layer')];
   if (text === null) {
-    if (at !== null || layer !== null) throw options.wrong('--patch-at and --patch-layer belong to --patch.');
+    if (at !== null || layer !== null || options.flag('patch-errors'))
+      throw options.wrong('--patch-at, --patch-layer and --patch-errors belong to --patch.');
     return [];
   }
   const places = /^(\d{1,9})(?:=(\d{1,9}))?$/.exec(at ?? '');
@@ -143,6 +161,7 @@ function readPatches(options: Options): Patch[] {
       fromPos: places?.[2] === undefined ? null : Number(places[2]),
       layer: layer === null ? null : options.whole('patch-layer', 0, 0),
       feature: null,
+      nodes: options.flag('patch-errors') ? 'all' : 'features',
     },
   ];
 }

@@ -1,4 +1,6 @@
+import type { Interventions } from './interventions.ts';
 import type { GraphNode } from './node.ts';
+import type { GraphWeights } from './weights.ts';
 
 /** Edges as parallel arrays: edge i runs from nodes[source[i]] to nodes[target[i]] with a signed direct effect. */
 export type Edges = {
@@ -48,6 +50,8 @@ export type GraphMetadata = {
   readonly activeFeatures: number | null;
   readonly generator: Generator | null;
   readonly createdAt: string | null;
+  /** Absent when the file does not say. */
+  readonly weights?: GraphWeights;
 };
 
 /** What the user made of the graph: kept in the file (`qParams` and our own fields), changed only in the panel. */
@@ -83,6 +87,8 @@ export type CircuitGraph = {
   readonly nodes: readonly GraphNode[];
   readonly edges: Edges;
   readonly view: GraphView;
+  /** Absent: none were made. */
+  readonly interventions?: Interventions;
   /** Fields of a foreign file that we do not understand: written back as they were (`foreignFields.ts` knows the shape). */
   readonly foreign: Readonly<Record<string, unknown>>;
 };

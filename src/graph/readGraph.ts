@@ -3,6 +3,7 @@ import { inCanonicalOrder } from './canonicalOrder.ts';
 import type { CircuitGraph, Edges } from './circuitGraph.ts';
 import { foreignText } from './foreignFields.ts';
 import { cumulativeShares, incomingEdges, influence } from './influence.ts';
+import { readInterventions } from './interventionsFile.ts';
 import { isObject, type JsonObject, maxGraphBytes, otherFields, parseJson } from './json.ts';
 import type { GraphNode } from './node.ts';
 import { fileJsNodeId } from './nodeFile.ts';
@@ -47,6 +48,7 @@ export function readGraph(text: string): GraphRead {
     nodes: withInfluence(nodes, edges, warnings),
     edges,
     view: view.view,
+    ...(isObject(own.interventions) ? { interventions: readInterventions(own.interventions) } : {}),
     foreign: {
       ...named('file', otherFields(value, fileFields)),
       ...named('metadata', foreign),

@@ -1,6 +1,7 @@
 import { UserError } from '../protocol/errors.ts';
 import type { GenerationSettings, Generator, GraphMetadata, GraphScores, PruningSettings } from './circuitGraph.ts';
 import { asCount, asNumber, asText, isObject, type JsonObject, otherFields } from './json.ts';
+import { type GraphWeights, revisionText, type WeightStamp } from './weights.ts';
 
 /** Longer than any model's window. */
 const maxPositions = 200_000;
@@ -50,6 +51,7 @@ export function readMetadata(value: JsonObject, nodes: readonly unknown[], warni
   const generation = generationOf(objectIn(value, 'generation_settings'));
   const pruning = pruningOf(objectIn(value, 'pruning_settings'));
   const generator = generatorOf(info);
+  const weights = weightsOf(objectIn(own, 'weights'));
   const metadata: GraphMetadata = {
     slug: safeSlug(asText(value.slug) ?? 'graph'),
     scan: asText(scan) ?? '',
@@ -65,6 +67,7 @@ export function readMetadata(value: JsonObject, nodes: readonly unknown[], warni
     activeFeatures: asCount(own.active_features),
     generator,
     createdAt: asText(own.created_at) ?? timeOf(info),
+    ...(weights === null ? {} : { weights }),
   };
   return {
     metadata,
@@ -90,10 +93,13 @@ export function readMetadata(value: JsonObject, nodes: readonly unknown[], warni
 }
 
 /** Fields of `info` that say again what `metadata` holds. */
-function repeated(info: JsonObject, { scan, modelName }: GraphMetadata): readonly string[] {
+function repeated(info: JsonObject, { scan, modelName, weights }: GraphMetadata): readonly string[] {
+  const set = weights?.transcoders ?? null;
   return [
     ...(info.transcoder_set === scan ? ['transcoder_set'] : []),
     ...(info.model_id === modelName ? ['model_id'] : []),
+    ...(weights && info.model_revision === revisionText(weights.model) ? ['model_revision'] : []),
+    ...(set && info.transcoder_revision === revisionText(set) ? ['transcoder_revision'] : []),
   ];
 }
 
@@ -175,6 +181,17 @@ function generatorOf(info: JsonObject): Generator | null {
   if (name === null) return null;
   const url = asText(value.url);
   return { name, version: asText(value.version) ?? '', ...(url === null ? {} : { url }) };
+}
+
+function weightsOf(value: JsonObject): GraphWeights | null {
+  const model = stampOf(objectIn(value, 'model'));
+  return model && { model, transcoders: stampOf(objectIn(value, 'transcoders')) };
+}
+
+function stampOf({ revision, fingerprint }: JsonObject): WeightStamp | null {
+  if (typeof fingerprint !== 'string' || !/^[0-9a-f]{16}$/.test(fingerprint)) return null;
+  const isCommit = typeof revision === 'string' && /^[0-9a-f]{40}$/.test(revision);
+  return { revision: isCommit ? revision : null, fingerprint };
 }
 
 function timeOf(info: JsonObject): string | null {

@@ -2,11 +2,14 @@ import { UserError } from '../protocol/errors.ts';
 import { inCanonicalOrder } from './canonicalOrder.ts';
 import type { CircuitGraph, Edges, GraphMetadata, GraphView } from './circuitGraph.ts';
 import { type ForeignFields, foreignFields, foreignLinkKey, foreignNode, foreignText } from './foreignFields.ts';
+import { noInterventions } from './interventions.ts';
+import { writeInterventions } from './interventionsFile.ts';
 import { isObject, type JsonObject } from './json.ts';
 import type { GraphNode } from './node.ts';
 import { fileFeature, fileJsNodeId, fileLabel, fileLayer, typeOfKind, vocabularyIdIn } from './nodeFile.ts';
 import { objectIn, safeSlug } from './readMetadata.ts';
 import { labelId } from './readView.ts';
+import { revisionText } from './weights.ts';
 
 /**
  * A graph as a file: attribution graph JSON, schema 1, which circuit-tracer's viewer and Neuronpedia open. One line for
@@ -19,7 +22,7 @@ export function writeGraph(graph: CircuitGraph): string {
   const foreign = foreignFields(graph.foreign);
   checkIds(nodes);
   const parts = [
-    `"metadata": ${pretty(fileMetadata(graph.metadata, graph.view, nodes, foreign))}`,
+    `"metadata": ${pretty(fileMetadata(graph, nodes, foreign))}`,
     `"qParams": ${pretty(fileView(graph.view, nodes, foreign))}`,
     ...Object.entries(foreign.file ?? {}).map(([name, value]) => `${JSON.stringify(name)}: ${JSON.stringify(value)}`),
     `"nodes": ${list(nodes.map((node) => nodeLine(node, graph.metadata.nLayers, foreign)))}`,
@@ -49,8 +52,7 @@ function checkIds(nodes: readonly GraphNode[]): void {
 }
 
 function fileMetadata(
-  metadata: GraphMetadata,
-  view: GraphView,
+  { metadata, view, interventions }: CircuitGraph,
   nodes: readonly GraphNode[],
   foreign: ForeignFields,
 ): JsonObject {
@@ -69,6 +71,8 @@ function fileMetadata(
     ...others,
     ...withFields('info', {
       ...(metadata.modelName === metadata.scan ? {} : { model_id: metadata.modelName, transcoder_set: metadata.scan }),
+      ...(metadata.weights && { model_revision: revisionText(metadata.weights.model) }),
+      ...(metadata.weights?.transcoders && { transcoder_revision: revisionText(metadata.weights.transcoders) }),
       ...info,
       ...withFields('generator', { ...objectIn(info, 'generator'), ...(generator ?? {}) }),
       ...(hasTime ? { create_time_ms: time.getTime() } : {}),
@@ -89,7 +93,10 @@ function fileMetadata(
         edge_threshold: finite(pruning.edgeThreshold, 'the edge threshold'),
       }),
     }),
-    prompt_circuits: ownSection(metadata, view, nodes, hasTime),
+    prompt_circuits: {
+      ...ownSection(metadata, view, nodes, hasTime),
+      ...withFields('interventions', writeInterventions(interventions ?? noInterventions) ?? {}),
+    },
   };
 }
 
@@ -115,6 +122,7 @@ function ownSection(
     ...(metadata.scores && { scores: metadata.scores }),
     ...(metadata.activeFeatures === null ? {} : { active_features: metadata.activeFeatures }),
     ...(metadata.promptTokenIds && { token_ids: metadata.promptTokenIds }),
+    ...(metadata.weights && { weights: metadata.weights }),
     ...(metadata.createdAt === null || hasTime ? {} : { created_at: metadata.createdAt }),
     ...(labels.length > 0 ? { labels } : {}),
     ...(places.length > 0 ? { places } : {}),

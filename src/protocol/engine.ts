@@ -1,4 +1,5 @@
 import type { CircuitGraph } from '../graph/circuitGraph.ts';
+import type { PatchedNodes } from '../graph/interventions.ts';
 import type { Site } from '../graph/node.ts';
 import type { GraphWeights } from '../graph/weights.ts';
 import type { PositionChoice } from './positions.ts';
@@ -87,6 +88,8 @@ export type Phase =
   | 'direct effects'
   | 'influence'
   | 'prune'
+  | 'own text'
+  | 'lens'
   | 'generate';
 
 export type Progress = {
@@ -141,6 +144,48 @@ export type FeatureCard = {
   readonly quantileValues: readonly number[];
   readonly activationMin: number | null;
   readonly activationMax: number | null;
+  /** Where the examples are from, in words for the reader; absent without examples. */
+  readonly examplesFrom?: string;
+  /** What the feature does on the reader's own texts, where they asked for it. */
+  readonly ownText?: OwnText;
+};
+
+/** What the reader's own texts say of a feature, in the fields of its card. */
+export type OwnExamples = Pick<
+  FeatureCard,
+  | 'layer'
+  | 'feature'
+  | 'quantiles'
+  | 'activationFrequency'
+  | 'histogram'
+  | 'quantileValues'
+  | 'activationMin'
+  | 'activationMax'
+>;
+
+export type OwnText = Omit<OwnExamples, 'layer' | 'feature'> & {
+  /** Which texts: "12 files of your workspace, 8,431 tokens, 22 Nov 2026". */
+  readonly source: string;
+};
+
+export type CollectRequest = {
+  readonly pair: ModelPair;
+  readonly texts: readonly { readonly name: string; readonly text: string }[];
+  readonly features: readonly { readonly layer: number; readonly feature: number }[];
+  /** Of longer texts, evenly spread stretches are read until there are so many. */
+  readonly maxTokens: number;
+  readonly device: DeviceChoice;
+};
+
+export type CollectResult = {
+  /** One for each feature that the set has, with empty lists where it never fires. */
+  readonly features: readonly OwnExamples[];
+  /** Texts of which something was read. */
+  readonly texts: number;
+  /** Tokens that were read, and that the texts have in all. */
+  readonly tokens: number;
+  readonly tokensGiven: number;
+  readonly milliseconds: number;
 };
 
 /** What a folder holds, found by its files and tensor names. */
@@ -160,7 +205,7 @@ export type SetDescription = {
   readonly folder: string;
   readonly kind: 'per-layer' | 'cross-layer';
   readonly layout: string;
-  readonly activation: 'relu' | 'jumprelu' | 'topk';
+  readonly activation: 'relu' | 'jumprelu' | 'topk' | 'groupmax';
   readonly nLayers: number;
   readonly featuresPerLayer: number;
   readonly inputHook: string;
@@ -200,7 +245,12 @@ export type Patch = {
   readonly fromPos: number | null;
   readonly layer: number | null;
   readonly feature: number | null;
+  /** Which nodes: features where absent; 'errors', what the transcoders leave unexplained; or both. */
+  readonly nodes?: PatchedNodes;
 };
+
+/** What the transcoders leave unexplained of one layer's output at one position, times `factor`. */
+export type ErrorEdit = { readonly layer: number; readonly pos: number; readonly factor: number };
 
 export type InterveneRequest = {
   readonly pair: ModelPair;
@@ -209,6 +259,8 @@ export type InterveneRequest = {
   readonly interventions: readonly Intervention[];
   /** Applied before the interventions. */
   readonly patches?: readonly Patch[];
+  /** Of two at one place the last holds; one wins over a patch. Prompt positions only. */
+  readonly errors?: readonly ErrorEdit[];
   readonly freezeAttention: boolean;
   /** Layers whose other features and errors stay as in the original run; null: none. */
   readonly constrainedLayers: readonly number[] | null;
@@ -239,8 +291,8 @@ export type InterveneResult = {
 export type InspectRequest = {
   readonly pair: ModelPair;
   readonly prompt: Prompt;
-  /** The token position to look at. */
-  readonly pos: number;
+  /** The first and last token position to look at; null: as many of the last ones as can be looked at in one go. */
+  readonly positions: readonly [first: number, last: number] | null;
   readonly topFeatures: number;
   readonly topTokens: number;
   readonly device: DeviceChoice;
@@ -265,9 +317,12 @@ export type LayerInspection = {
 };
 
 export type Inspection = {
-  readonly token: Token;
-  readonly pos: number;
-  readonly layers: readonly LayerInspection[];
+  /** All of the prompt's. */
+  readonly tokens: readonly Token[];
+  /** The position of `columns[0]`. */
+  readonly first: number;
+  /** [position − first][layer] */
+  readonly columns: readonly (readonly LayerInspection[])[];
 };
 
 /** A claim of a graph: what the sources, taken together, do to the target. */
@@ -357,6 +412,8 @@ export type EngineCalls = {
     result: { readonly graph: CircuitGraph; readonly warnings: readonly string[] };
     progress: never;
   };
+  /** What features do on the reader's own texts. */
+  collectExamples: { params: CollectRequest; result: CollectResult; progress: Progress };
   inspectActivations: { params: InspectRequest; result: Inspection; progress: Progress };
   intervene: { params: InterveneRequest; result: InterveneResult; progress: Progress };
   verify: { params: VerifyRequest; result: VerifyResult; progress: Progress };

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import path from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { editText, readEdit } from '../../src/cli/editText.ts';
 import { runCommandLine } from '../../src/cli/main.ts';
+import { editText, readEdit } from '../../src/protocol/editText.ts';
 import type { InterveneResult, Intervention } from '../../src/protocol/engine.ts';
 
 const samplePair = path.join(import.meta.dirname, '..', 'fixtures', 'sample-pair');

@@ -13,16 +13,19 @@ import { largest, softmax } from '../model/sample.ts';
 import type { Tokenizer } from '../model/tokenizer.ts';
 import type { ActiveFeatures } from '../transcoders/encode.ts';
 import { featureInput } from '../transcoders/tapPoint.ts';
+import { errorChanges } from './errorNodes.ts';
 import { generate } from './generate.ts';
 import { checkInterventions, constrainedSet } from './intervention.ts';
-import { patchInterventions } from './patch.ts';
+import { emptiedPlaces, patchInterventions } from './patch.ts';
 import { type InterventionSettings, type Parts, runEdited } from './run.ts';
 import { verifyClaims } from './verify.ts';
 
 /** Features whose change is told. */
 const mostChanged = 200;
 const mostNewTokens = 4096;
-/** Attention patterns of a remembered run: longer prompts are run again instead. */
+/** Prompts whose runs are remembered: one, and those that it is patched from. */
+const mostRuns = 4;
+/** Attention patterns of remembered runs: longer prompts are run again instead. */
 const mostRemembered = 256 * 2 ** 20;
 /** Activations that differ by less than this share of the larger are the same: float32 sums differ that much. */
 const sameActivation = 1e-4;
@@ -44,11 +47,12 @@ type Original = {
   readonly generated: Map<string, readonly Prediction[]>;
 };
 
-/** Answers what a model says when features of a prompt are changed. Remembers the last prompt's run without changes. */
+/** Answers what a model says when features of a prompt are changed. Remembers the last prompts' runs without changes. */
 export class Intervener {
   readonly #parts: Parts;
   readonly #tokenizer: Tokenizer;
-  #last: Original | null = null;
+  /** Runs without edits, most recent last: of the prompt, and of prompts that it is patched from. */
+  #kept: readonly Original[] = [];
 
   constructor(parts: Parts, tokenizer: Tokenizer) {
     this.#parts = parts;
@@ -97,7 +101,8 @@ export class Intervener {
   async #original(prompt: Prompt, { signal, onProgress }: InterveneContext): Promise<Original> {
     const ids = this.#tokenizer.tokenize(prompt).tokens.map((token) => token.id);
     const key = ids.join();
-    if (this.#last?.key === key) return this.#last;
+    const known = this.#kept.find((candidate) => candidate.key === key);
+    if (known) return this.#keep(known);
     const firstPos = this.#tokenizer.zeroPositions(ids);
     const { model, set, encoder } = this.#parts;
     const run = await model.forward(ids, {
@@ -110,25 +115,41 @@ export class Intervener {
       signal?.throwIfAborted();
       active.push(await encoder.activeAt(layer, featureInput(set.inputHook, model, run, layer), ids.length, firstPos));
     }
-    const original = { key, ids, firstPos, run, active, generated: new Map() };
-    const patternBytes = run.layers.reduce((sum, layer) => sum + layer.attnPattern.byteLength, 0);
-    this.#last = patternBytes <= mostRemembered ? original : null;
+    return this.#keep({ key, ids, firstPos, run, active, generated: new Map() });
+  }
+
+  /** Remembers a run, and forgets the oldest ones that are too many or too large together. */
+  #keep(original: Original): Original {
+    let bytes = 0;
+    const newest = [original, ...this.#kept.filter(({ key }) => key !== original.key).toReversed()];
+    this.#kept = newest
+      .slice(0, mostRuns)
+      .filter(({ run }) => {
+        bytes += run.layers.reduce((sum, layer) => sum + layer.attnPattern.byteLength, 0);
+        return bytes <= mostRemembered;
+      })
+      .toReversed();
     return original;
   }
 
-  /** The request's interventions after those that its patches stand for. */
+  /** The request's interventions after those that its patches stand for, and what becomes of error nodes. */
   async #settings(
     request: InterveneRequest,
     original: Original,
     context: InterveneContext,
   ): Promise<InterventionSettings> {
-    const patched = [];
-    for (const patch of request.patches ?? []) {
-      const other = await this.#original(patch.prompt, context);
-      patched.push(...patchInterventions(patch, original.active, other.active, original.ids.length, other.ids.length));
-    }
-    if (request.patches?.length && this.#last) this.#last = original;
-    return { ...request, interventions: [...patched, ...request.interventions] };
+    const nPos = original.ids.length;
+    const patches = request.patches ?? [];
+    const others: Original[] = [];
+    for (const { prompt } of patches) others.push(await this.#original(prompt, context));
+    const patched = patches.flatMap((patch, index) =>
+      patchInterventions(patch, original.active, others[index].active, nPos, others[index].ids.length),
+    );
+    const errors = await errorChanges(this.#parts, patches, others, request.errors ?? [], nPos);
+    const emptied = patches.flatMap((patch, index) =>
+      emptiedPlaces(patch, this.#parts.set.layers.length, nPos, others[index].ids.length),
+    );
+    return { ...request, errors, emptied, interventions: [...patched, ...request.interventions] };
   }
 
   async #generatedBefore(
@@ -179,7 +200,7 @@ export class Intervener {
       return { logits: passes[0].run.logits, active: passes[0].active, generated: tokens.all };
     }
     // Without edits nothing changes, not even the last digits that another order of sums would.
-    if (settings.interventions.length === 0) {
+    if (settings.interventions.length === 0 && !settings.errors?.length) {
       return { logits: original.run.logits, active: original.active, generated: [] };
     }
     const { run, active } = await runEdited(this.#parts, ids, settings, original.run, {

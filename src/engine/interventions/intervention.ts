@@ -1,4 +1,4 @@
-import type { Intervention } from '../../protocol/engine.ts';
+import type { ErrorEdit, Intervention } from '../../protocol/engine.ts';
 import { UserError } from '../../protocol/errors.ts';
 
 /** One feature at one position of a run, and what becomes of it. */
@@ -38,7 +38,9 @@ export function checkInterventions(
       check('position', pos, nPos, 'positions in the prompt');
       continue;
     }
-    check('position', pos.start, nPos, 'positions in the prompt');
+    // One past the prompt is the first generated token.
+    if (pos.stop === null) check('position', pos.start, nPos + 1, 'positions in the prompt and the first generated');
+    else check('position', pos.start, nPos, 'positions in the prompt');
     if (pos.stop !== null && !(Number.isInteger(pos.stop) && pos.stop > pos.start && pos.stop <= nPos)) {
       throw new UserError(
         'intervention.position',
@@ -47,6 +49,18 @@ export function checkInterventions(
       );
     }
   }
+}
+
+/** Checks an edit of an error node as `checkInterventions` does those of features. */
+export function checkSite({ layer, pos, factor }: ErrorEdit, nLayers: number, nPos: number): void {
+  check('layer', layer, nLayers, 'layers');
+  check('position', pos, nPos, 'positions in the prompt');
+  if (Number.isFinite(factor)) return;
+  throw new UserError(
+    'intervention.value',
+    `The error node of layer ${layer} at position ${pos} is to be multiplied by ${factor}, which is no number.`,
+    'Give a number.',
+  );
 }
 
 /** The constrained layers as a set; UserError for one that the model does not have, or a gap between them. */

@@ -5,6 +5,7 @@ import type { ActiveFeatures, Encoder } from '../transcoders/encode.ts';
 import { featureInput, featureOutput, scaled } from '../transcoders/tapPoint.ts';
 import type { TranscoderSet } from '../transcoders/transcoder.ts';
 import { DecoderWriter } from './decoderWriter.ts';
+import { type ErrorChange, errorsAt } from './errorNodes.ts';
 import { constrainedSet, type Edit, edited, editsOf, type Span } from './intervention.ts';
 
 /** What every pass is made with. */
@@ -12,6 +13,10 @@ export type Parts = { readonly model: LanguageModel; readonly set: TranscoderSet
 
 export type InterventionSettings = {
   readonly interventions: readonly Intervention[];
+  /** Places of the prompt where every feature that no intervention names is turned off: those patched as a whole. */
+  readonly emptied?: readonly { readonly layer: number; readonly pos: number }[];
+  /** Of the prompt. Each place once. */
+  readonly errors?: readonly ErrorChange[];
   /** Attention patterns of the original run. Norms are not frozen by it. */
   readonly freezeAttention: boolean;
   /**
@@ -46,8 +51,8 @@ export type PassOptions = {
 };
 
 /**
- * Runs ids with edits. At an edited feature's layers the output hook gains (new − current activation) · decoder row; the
- * model's own MLP output stays underneath.
+ * Runs ids with edits. At an edited feature's layers the output hook gains what it writes with its new activation less what
+ * it writes with the current one; the model's own MLP output stays underneath.
  * @param original the same ids without edits; needed where something is frozen, and null for generated tokens
  */
 export async function runEdited(
@@ -60,7 +65,7 @@ export async function runEdited(
   const { nLayers } = parts.model.dimensions;
   const constrained = original ? constrainedSet(settings.constrainedLayers, nLayers) : new Set<number>();
   const isFrozen = original !== null && (settings.freezeAttention || constrained.size > 0);
-  const editor = new Editor(parts, settings.interventions, isFrozen ? original : null, constrained, options);
+  const editor = new Editor(parts, settings, isFrozen ? original : null, constrained, options);
   const run = await parts.model.forward(ids, {
     logits: options.logits,
     signal: options.signal,
@@ -74,12 +79,18 @@ export async function runEdited(
   return { run, active: editor.active, preActivations: editor.preActivations };
 }
 
+type ReplaceMlp = NonNullable<ForwardOptions['replaceMlp']>;
+
 /** Stands at every layer's MLP during one pass: records features, and writes what edits change. */
 class Editor {
   readonly active: ActiveFeatures[] = [];
   readonly preActivations: Float32Array[] = [];
   readonly #parts: Parts;
   readonly #interventions: readonly Intervention[];
+  readonly #emptied: NonNullable<InterventionSettings['emptied']>;
+  readonly #errors: readonly ErrorChange[];
+  /** By layer, as far as error nodes are changed: features of this run. Positions count within the span. */
+  readonly #seen: ActiveFeatures[] = [];
   readonly #original: ForwardResult | null;
   readonly #constrained: ReadonlySet<number>;
   readonly #options: PassOptions;
@@ -87,36 +98,36 @@ class Editor {
 
   constructor(
     parts: Parts,
-    interventions: readonly Intervention[],
+    { interventions, emptied, errors }: InterventionSettings,
     original: ForwardResult | null,
     constrained: ReadonlySet<number>,
     options: PassOptions,
   ) {
     this.#parts = parts;
     this.#interventions = interventions;
+    // Places are the prompt's: generated tokens have none of them.
+    const isPrompt = options.span.from === 0;
+    this.#emptied = isPrompt ? (emptied ?? []) : [];
+    this.#errors = isPrompt ? (errors ?? []) : [];
     this.#original = original;
     this.#constrained = constrained;
     this.#options = options;
     this.#writer = new DecoderWriter(parts.set, options.span.nPos);
   }
 
-  readonly replaceMlp: NonNullable<ForwardOptions['replaceMlp']> = async (
-    layer,
-    residMid,
-    mlpNormScale,
-    added,
-    addedFrom,
-  ) => {
+  readonly replaceMlp: ReplaceMlp = async (layer, residMid, mlpNormScale, added, addedFrom) => {
     const { set } = this.#parts;
     const input = this.#input(layer, residMid, mlpNormScale);
-    const edits = editsOf(this.#interventions, layer, this.#options.span, this.#options.nPrompt);
+    const named = editsOf(this.#interventions, layer, this.#options.span, this.#options.nPrompt);
+    const edits = [...named, ...(await this.#emptying(layer, input, named))];
     await this.#record(layer, input);
     if (edits.length > 0) {
       const current = await this.#current(layer, input, edits);
-      const changes = edits.map((edit, i) => edited(edit, current[i]) - current[i]);
-      this.#writer.add(layer, edits, changes);
+      const changed = edits.map((edit, i) => edited(edit, current[i]));
+      this.#writer.add(layer, edits, current, changed);
     }
 
+    await this.#changeErrors(layer, input, added);
     const delta = this.#writer.take(layer);
     if (this.#constrained.has(layer)) {
       const output = await this.#frozenOutput(layer, input);
@@ -152,16 +163,75 @@ class Editor {
     }
   }
 
+  /** Edits that turn off what is on in emptied places and not named. */
+  async #emptying(layer: number, input: Float32Array, named: readonly Edit[]): Promise<Edit[]> {
+    const positions = new Set(this.#emptied.filter((place) => place.layer === layer).map(({ pos }) => pos));
+    if (positions.size === 0) return [];
+    const { encoder } = this.#parts;
+    const { span, firstPos } = this.#options;
+    const active = await encoder.activeAt(layer, this.#currentInput(layer, input), span.nPos, firstPos);
+    const isNamed = new Set(named.map(({ pos, feature }) => `${pos} ${feature}`));
+    return Array.from(
+      active.pos,
+      (pos, index): Edit => ({ pos, feature: active.feature[index], kind: 'set', value: 0 }),
+    ).filter(({ pos, feature }) => positions.has(pos) && !isNamed.has(`${pos} ${feature}`));
+  }
+
+  /** What the encoders read where "current" is: in the original run where layers are constrained, else in this one. */
+  #currentInput(layer: number, input: Float32Array): Float32Array {
+    const { set, model } = this.#parts;
+    if (this.#constrained.size === 0 || this.#original === null) return input;
+    return featureInput(set.inputHook, model, this.#original, layer);
+  }
+
   /** Activations that the edits start from: the original run's where layers are constrained, else this run's. */
   async #current(layer: number, input: Float32Array, edits: readonly Edit[]): Promise<number[]> {
-    const { set, encoder, model } = this.#parts;
+    const { set, encoder } = this.#parts;
     const { span, firstPos } = this.#options;
-    // What is added does not depend on what is there: nothing needs to be encoded.
-    if (edits.every((edit) => edit.kind === 'add')) return edits.map(() => 0);
-    const isOriginal = this.#constrained.size > 0 && this.#original !== null;
-    const read = isOriginal ? featureInput(set.inputHook, model, this.#original!, layer) : input;
-    const values = await encoder.activationsOf(layer, read, edits);
+    // What is added does not depend on what is there, where writing is linear: nothing needs to be encoded.
+    const isLinear = set.layers[layer].slots.every((slot) => slot.onBias === null);
+    if (isLinear && edits.every((edit) => edit.kind === 'add')) return edits.map(() => 0);
+    const values = await encoder.activationsOf(layer, this.#currentInput(layer, input), edits);
     return values.map((value, i) => (span.from + edits[i].pos < firstPos ? 0 : value));
+  }
+
+  /**
+   * Makes a layer's error nodes what they are to be: the output hook gains (new − current error). As with features, the
+   * current one is this run's, or the original run's where layers are constrained.
+   */
+  async #changeErrors(layer: number, input: Float32Array, added: Parameters<ReplaceMlp>[3]): Promise<void> {
+    if (!this.#errors.some((change) => change.layer >= layer)) return;
+    const { set, encoder } = this.#parts;
+    const { firstPos, span } = this.#options;
+    const frozen = this.#constrained.size > 0 ? this.#original : null;
+    const read = this.#currentInput(layer, input);
+    this.#seen.push(await encoder.activeAt(layer, read, span.nPos, firstPos));
+    const changes = this.#errors.filter((change) => change.layer === layer);
+    if (changes.length === 0) return;
+    const own = frozen ? null : await added();
+    const output = frozen
+      ? featureOutput(set.outputHook, frozen, layer)
+      : set.outputHook === 'mlp.hook_out'
+        ? own!.mlpOut
+        : own!.mlpAdded;
+    const positions = changes.map(({ pos }) => pos);
+    const current = await errorsAt(
+      this.#parts,
+      layer,
+      { input: read, output, active: this.#seen },
+      positions,
+      firstPos,
+    );
+    for (const [row, change] of changes.entries()) {
+      if (change.pos < firstPos) continue;
+      const own = current.subarray(row * set.dModel, (row + 1) * set.dModel);
+      const wanted = 'vector' in change ? change.vector : own.map((value) => value * change.factor);
+      this.#writer.addVector(
+        layer,
+        change.pos,
+        own.map((value, i) => wanted[i] - value),
+      );
+    }
   }
 
   /** [pos, dModel] at the output hook as in the original run, plus what a skip matrix makes of the changed input. */
