@@ -221,10 +221,21 @@ test('sparsify settings that change the numbers are refused when they are not co
   await inFolder(async (folder) => {
     const tensors = tensorsIn(path.join(perLayer, 'layer_0.safetensors'));
     for (const [config, message] of [
-      [{ activation: 'groupmax', k: 8 }, /activation = "groupmax"; only "topk"/],
-      [{ activation: 'topk', k: 8, transcode: false }, /transcode = false/],
-      [{ activation: 'topk', k: 8, normalize_io: true }, /normalize_io = true/],
-      [{ activation: 'topk' }, /k = nothing/],
+      [{ activation: 'batchtopk', k: 8, transcode: true }, /activation = "batchtopk"; only "topk" and "groupmax"/],
+      [{ activation: 'groupmax', k: 7, transcode: true }, /7 groups, which 64 features cannot be divided into/],
+      [{ k: 8, transcode: false }, /transcode = false; only true/],
+      [{ k: 8 }, /transcode = nothing/],
+      [{ k: 8, transcode: true, normalize_io: true }, /have no tensor in_norm/],
+      [{ k: 8, transcode: true, post_encoder_scale: true }, /have no tensor post_enc_scale/],
+      [{ k: 8, transcode: true, skip_connection: true }, /have no tensor W_skip/],
+      [{ k: 8, transcode: true, coalesce_topk: 'per-layer' }, /coalesce_topk = "per-layer"; only "none" and "concat"/],
+      [{ k: 8, transcode: true, coalesce_topk: 'concat', topk_coalesced: true }, /topk_coalesced = true/],
+      [{ k: 8, transcode: true, secondary_target_tied: true }, /secondary_target_tied = true/],
+      [{ k: 8, transcode: true, n_targets: 2, divide_cross_layer: true }, /divide_cross_layer = true/],
+      [{ k: 8, transcode: true, n_targets: 2 }, /write from layer 0 to 2 layers of 1/],
+      [{ k: 8, transcode: true, n_targets: 1e9 }, /n_targets = 1000000000/],
+      [{ k: 2 ** 40, transcode: true }, /keep 1099511627776 features of 64/],
+      [{ activation: 'topk', transcode: true }, /k = nothing/],
     ] as const) {
       writeSparsify(folder, 0, config, [
         ['encoder.weight', tensors.get('W_enc')!],
@@ -234,6 +245,41 @@ test('sparsify settings that change the numbers are refused when they are not co
       ]);
       assert.throws(() => describeTranscoders(folder), { name: 'UserError', message });
     }
+  });
+});
+
+test('sparsify sets read where their training run says, and skips to other layers are refused', async () => {
+  await inFolder(async (folder) => {
+    const tensors = tensorsIn(path.join(perLayer, 'layer_0.safetensors'));
+    const named = (more: readonly [string, GoldenTensor][]) => [
+      ['encoder.weight', tensors.get('W_enc')!] as [string, GoldenTensor],
+      ['encoder.bias', tensors.get('b_enc')!] as [string, GoldenTensor],
+      ['W_dec', tensors.get('W_dec')!] as [string, GoldenTensor],
+      ['b_dec', tensors.get('b_dec')!] as [string, GoldenTensor],
+      ...more,
+    ];
+    const run = (names: readonly unknown[]) =>
+      writeFileSync(path.join(folder, 'config.json'), JSON.stringify({ hookpoints_in: names }));
+    writeSparsify(folder, 0, { k: 8, transcode: true }, named([]));
+    assert.equal(describeTranscoders(folder).inputHook, 'mlp.hook_in');
+    run(['layers.0.post_attention_layernorm']);
+    assert.equal(describeTranscoders(folder).inputHook, 'hook_resid_mid');
+    run([]);
+    assert.equal(describeTranscoders(folder).inputHook, 'mlp.hook_in');
+    run(['layers.0.self_attn']);
+    assert.throws(() => describeTranscoders(folder), { name: 'UserError', message: /hookpoints_in/ });
+    run([]);
+    const square = { shape: [32, 32], data: new Float32Array(32 * 32) };
+    for (const layer of [0, 1]) {
+      const lists = named([
+        ['W_decs.1', tensors.get('W_dec')!],
+        ['b_decs.1', tensors.get('b_dec')!],
+        ['W_skips.0', square],
+        ['W_skips.1', square],
+      ]);
+      writeSparsify(folder, layer, { k: 8, transcode: true, skip_connection: true, n_targets: 2 - layer }, lists);
+    }
+    assert.throws(() => describeTranscoders(folder), { name: 'UserError', message: /W_skips\.1 .* not computed/ });
   });
 });
 

@@ -1,11 +1,13 @@
 import type { ForwardResult, LanguageModel } from '../model/languageModel.ts';
 import type { Encoder } from '../transcoders/encode.ts';
-import { decoderRows } from '../transcoders/featureRows.ts';
+import { decoderRows, writtenAmounts } from '../transcoders/featureRows.ts';
 import { featureInput, featureOutput } from '../transcoders/tapPoint.ts';
 import { type InputHook, inputHooks, type TranscoderSet } from '../transcoders/transcoder.ts';
 
 /** Below this median over layers the reading place is doubted and the others are tried. */
 const doubtfulShare = 0.3;
+/** Decoder rows read at a time. */
+const rowsAtOnce = 2048;
 /** Another place must explain this much more to be named. */
 const clearlyBetter = 0.2;
 
@@ -85,10 +87,17 @@ async function explainedAt(
   const decoded = new Float32Array(run.nPos * set.dModel);
   for (let pos = 0; pos < run.nPos; pos++) decoded.set(set.decoderBias[0], pos * set.dModel);
   const slot = set.layers[0].slots[0];
-  for (let index = 0; index < active.count; index++) {
-    const row = decoderRows(slot, [active.feature[index]], set.dModel);
-    const start = active.pos[index] * set.dModel;
-    for (let i = 0; i < set.dModel; i++) decoded[start + i] += active.activation[index] * row[i];
+  const amounts = writtenAmounts(slot, active.feature, active.activation);
+  const order = Uint32Array.from(amounts, (_, index) => index);
+  order.sort((a, b) => active.feature[a] - active.feature[b]);
+  for (let from = 0; from < order.length; from += rowsAtOnce) {
+    const part = order.subarray(from, from + rowsAtOnce);
+    const features = part.map((index) => active.feature[index]);
+    const rows = decoderRows(slot, features, set.dModel);
+    part.forEach((index, row) => {
+      const start = active.pos[index] * set.dModel;
+      for (let i = 0; i < set.dModel; i++) decoded[start + i] += amounts[index] * rows[row * set.dModel + i];
+    });
   }
   await encoder.addSkip(0, input, run.nPos, decoded);
   return explainedVariance(set, run, [decoded], firstPos)[0];

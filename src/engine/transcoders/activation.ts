@@ -3,11 +3,17 @@ export type Activation =
   | { readonly type: 'relu' }
   /** x where x > threshold, else 0. Strict, and not clamped: a negative threshold lets negative values pass. */
   | { readonly type: 'jumprelu'; readonly threshold: Float32Array }
+  | Limit;
+
+/** Activations that leave at most k features of a position on. */
+export type Limit =
   /**
    * The k largest of a position keep their value, negative ones too; sparsify's encoders put a ReLU before
    * (`clampsFirst`).
    */
-  | { readonly type: 'topk'; readonly k: number; readonly clampsFirst: boolean };
+  | { readonly type: 'topk'; readonly k: number; readonly clampsFirst: boolean }
+  /** After a ReLU, the largest of each of k groups of neighbouring features. k divides their number. */
+  | { readonly type: 'groupmax'; readonly k: number };
 
 /**
  * Applies the activation in place to one position's pre-activations.
@@ -21,9 +27,13 @@ export function activate(values: Float32Array, activation: Activation): void {
     for (let feature = 0; feature < values.length; feature++) {
       if (!(values[feature] > threshold[feature])) values[feature] = 0;
     }
-  } else {
+  } else if (activation.type === 'topk') {
     if (activation.clampsFirst) activate(values, { type: 'relu' });
     keepLargest(values, activation.k);
+  } else {
+    activate(values, { type: 'relu' });
+    const size = values.length / activation.k;
+    for (let from = 0; from < values.length; from += size) keepLargest(values.subarray(from, from + size), 1);
   }
 }
 

@@ -43,8 +43,8 @@ export class Encoder {
   /** Turns one position's pre-activations [feature] into activations, in place. */
   activate(layer: number, values: Float32Array): void {
     const { threshold } = this.#set.layers[layer];
-    const { topK } = this.#set;
-    if (topK) activate(values, { type: 'topk', ...topK });
+    const { limit } = this.#set;
+    if (limit) activate(values, limit);
     else activate(values, threshold ? { type: 'jumprelu', threshold } : { type: 'relu' });
   }
 
@@ -57,9 +57,9 @@ export class Encoder {
     input: Float32Array,
     sites: readonly { readonly pos: number; readonly feature: number }[],
   ): Promise<number[]> {
-    const { dModel, nFeatures, topK, layers } = this.#set;
+    const { dModel, nFeatures, limit, layers } = this.#set;
     const { encoderBias, threshold } = layers[layer];
-    if (!topK) {
+    if (!limit) {
       this.#readRows(layer, [...new Set(sites.map(({ feature }) => feature))]);
       return sites.map(({ pos, feature }) => {
         const row = this.#rows.get(`${layer} ${feature}`)!;

@@ -1,16 +1,37 @@
-import type { FloatTensor } from './floatTensor.ts';
+import { type FloatTensor, wholeTensor } from './floatTensor.ts';
 import type { DecoderSlot, StoredMatrix } from './transcoder.ts';
 
 /** Numbers in memory at a time while columns are picked. */
 const chunkSize = 2 ** 22;
 
 /**
- * Decoder rows of the given features for one layer they write to.
+ * Decoder rows of the given features for one layer they write to, with the slot's scale and gains.
  * @param features ascending, so that the file is read forwards
  * @returns [features.length, dModel]
  */
 export function decoderRows(slot: DecoderSlot, features: ArrayLike<number>, dModel: number): Float32Array {
-  if (slot.isTransposed) return columns(slot.tensor, features, dModel);
+  const rows = slot.isTransposed ? columns(slot.tensor, features, dModel) : storedRows(slot, features, dModel);
+  if (slot.scale === 1 && slot.gain === null) return rows;
+  const gain = slot.gain && wholeTensor(slot.gain);
+  for (let index = 0; index < features.length; index++) {
+    scaleInPlace(rows.subarray(index * dModel, (index + 1) * dModel), slot.scale * (gain?.[features[index]] ?? 1));
+  }
+  return rows;
+}
+
+/** What each feature's decoder row is multiplied by when it writes: its activation, and the slot's bias while it is on. */
+export function writtenAmounts(
+  { onBias }: DecoderSlot,
+  features: ArrayLike<number>,
+  activations: ArrayLike<number>,
+): Float32Array {
+  const amounts = Float32Array.from(activations);
+  if (!onBias) return amounts;
+  const bias = wholeTensor(onBias);
+  return amounts.map((activation, index) => (activation > 0 ? activation + bias[features[index]] : activation));
+}
+
+function storedRows(slot: DecoderSlot, features: ArrayLike<number>, dModel: number): Float32Array {
   const rows = new Float32Array(features.length * dModel);
   for (let index = 0; index < features.length; index++) {
     const row = rows.subarray(index * dModel, (index + 1) * dModel);
@@ -27,13 +48,17 @@ export function decoderRows(slot: DecoderSlot, features: ArrayLike<number>, dMod
  * @returns [features.length, dModel]
  */
 export function encoderRows(encoder: StoredMatrix, features: ArrayLike<number>, dModel: number): Float32Array {
-  const { tensor, isTransposed } = encoder;
-  if (isTransposed) return columns(tensor, features, dModel);
-  const rows = new Float32Array(features.length * dModel);
-  for (let index = 0; index < features.length; index++) {
+  const { tensor, isTransposed, scale } = encoder;
+  const rows = isTransposed ? columns(tensor, features, dModel) : new Float32Array(features.length * dModel);
+  for (let index = 0; index < features.length && !isTransposed; index++) {
     tensor.floats(features[index] * dModel, dModel, rows.subarray(index * dModel, (index + 1) * dModel));
   }
+  if (scale !== 1) scaleInPlace(rows, scale);
   return rows;
+}
+
+function scaleInPlace(values: Float32Array, by: number): void {
+  for (let index = 0; index < values.length; index++) values[index] *= by;
 }
 
 /** Columns of a matrix stored [dModel, feature], as rows [features.length, dModel]. */

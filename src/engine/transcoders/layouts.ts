@@ -1,20 +1,10 @@
-import path from 'node:path';
-import { UserError } from '../../protocol/errors.ts';
+import type { Limit } from './activation.ts';
 import type { FloatTensor } from './floatTensor.ts';
-import { readSparsifyConfig, type SetConfig } from './setConfig.ts';
+import { type DecoderTensors, type LayerTensors, namedTensor, refused } from './layerTensors.ts';
+import type { SetConfig } from './setConfig.ts';
 import type { TensorFile } from './setFiles.ts';
+import { arrangeSparsify } from './sparsify.ts';
 import type { InputHook, OutputHook } from './transcoder.ts';
-
-/** The tensors of one layer by role, whatever their files call them. Shapes are not checked yet. */
-export type LayerTensors = {
-  readonly encoder: FloatTensor;
-  readonly encoderBias: FloatTensor;
-  readonly threshold: FloatTensor | null;
-  /** One per offset from the own layer (sparsify), or a single one that holds all slots. */
-  readonly decoders: readonly FloatTensor[];
-  readonly decoderBiases: readonly FloatTensor[];
-  readonly skip: FloatTensor | null;
-};
 
 /** A published way of naming and orienting tensors. */
 export type Layout = {
@@ -25,8 +15,8 @@ export type Layout = {
   /** What the set reads and writes when no config.yaml says. */
   readonly inputHook: InputHook;
   readonly outputHook: OutputHook;
-  /** Set where the layout states its own TopK, in a file beside each layer's weights. */
-  readonly topK: { readonly k: number; readonly clampsFirst: boolean } | null;
+  /** Set where the layout states how many features it keeps, in a file beside each layer's weights. */
+  readonly limit: Limit | null;
 };
 
 type Names = {
@@ -40,7 +30,7 @@ type Names = {
 
 type FileLayout = Layout & { readonly names: Names; readonly extension: '.safetensors' | '.npz' | null };
 
-const common = { isEncoderTransposed: false, isSkipTransposed: false, topK: null } as const;
+const common = { isEncoderTransposed: false, isSkipTransposed: false, limit: null } as const;
 const upperCase: Names = {
   encoder: 'W_enc',
   encoderBias: 'b_enc',
@@ -141,9 +131,10 @@ function arrangeNumbered(files: readonly TensorFile[]): { layout: Layout; layers
       encoder: named('W_enc'),
       encoderBias: named('b_enc'),
       threshold: tensors.get(`threshold_${layer}`) ?? null,
-      decoders: [named('W_dec')],
+      decoders: [plainDecoder(named('W_dec'))],
       decoderBiases: [named('b_dec')],
       skip: null,
+      ...unscaled,
     };
   });
   return { layout: crossLayerLayout, layers };
@@ -159,35 +150,27 @@ function arrangeFiles(files: readonly TensorFile[], config: SetConfig): { layout
     throw refused(`have a layout that is not known: ${files[0].path} holds ${names.join(', ') || 'no tensor'}`);
   }
   const ordered = config.files ? [...files] : byLayerNumber(files);
-  const layers = ordered.map((file) => readFileLayer(file, layout.names));
-  if (layout.name !== 'sparsify') return { layout, layers };
-  const ks = new Set(ordered.map((file) => readSparsifyConfig(path.dirname(file.path)).k));
-  if (ks.size > 1) throw refused(`keep different numbers of features per layer (${[...ks].join(', ')})`);
-  return { layout: { ...layout, topK: { k: [...ks][0], clampsFirst: true } }, layers };
+  if (layout.name !== 'sparsify') return { layout, layers: ordered.map((file) => readFileLayer(file, layout.names)) };
+  const { limit, layers } = arrangeSparsify(ordered);
+  return { layout: { ...layout, limit }, layers };
 }
 
 function readFileLayer(file: TensorFile, names: Names): LayerTensors {
-  const named = (name: string) => {
-    const tensor = file.tensors.get(name);
-    if (!tensor) throw refused(`have no tensor ${name} in ${file.path}`);
-    return tensor;
-  };
-  // sparsify's cross-layer sets have one decoder per target layer: W_decs.0 for the own layer, and so on.
-  const several = (name: string) => {
-    const found: FloatTensor[] = [];
-    for (let index = 0; file.tensors.has(`${name}s.${index}`); index++) found.push(named(`${name}s.${index}`));
-    return found.length > 0 ? found : [named(name)];
-  };
-  const unsupported = [...file.tensors.keys()].find((name) => /^W_skips\.[1-9]/.test(name));
-  if (unsupported) throw refused(`have ${unsupported} in ${file.path}: skips to other layers are not computed`);
   return {
-    encoder: named(names.encoder),
-    encoderBias: named(names.encoderBias),
+    encoder: namedTensor(file, names.encoder),
+    encoderBias: namedTensor(file, names.encoderBias),
     threshold: names.threshold.map((name) => file.tensors.get(name)).find((tensor) => tensor !== undefined) ?? null,
-    decoders: several(names.decoder),
-    decoderBiases: several(names.decoderBias),
-    skip: file.tensors.get(names.skip) ?? file.tensors.get(`${names.skip}s.0`) ?? null,
+    decoders: [plainDecoder(namedTensor(file, names.decoder))],
+    decoderBiases: [namedTensor(file, names.decoderBias)],
+    skip: file.tensors.get(names.skip) ?? null,
+    ...unscaled,
   };
+}
+
+const unscaled = { inputNorm: null, outputNorm: null } as const;
+
+function plainDecoder(tensor: FloatTensor): DecoderTensors {
+  return { tensor, gain: null, onBias: null };
 }
 
 /** Files in the order of the layer number in their path (`layer_3…`, `layers.3.mlp`, `params_layer_3`). */
@@ -218,12 +201,4 @@ function checkComplete(numbers: readonly number[]): void {
       `lack layer${missing.length > 1 ? 's' : ''} ${missing.slice(0, 12).join(', ')}${missing.length > 12 ? ' …' : ''} of 0 to ${Math.max(...numbers)}`,
     );
   }
-}
-
-function refused(why: string): UserError {
-  return new UserError(
-    'transcoders.refused',
-    `The transcoders ${why}.`,
-    'Get the set again from where it was published, or choose another.',
-  );
 }

@@ -4,9 +4,11 @@ import type { SetDescription } from '../../protocol/engine.ts';
 import { UserError } from '../../protocol/errors.ts';
 import type { ModelDimensions } from '../model/languageModel.ts';
 import { type FloatTensor, wholeTensor } from './floatTensor.ts';
-import { arrangeLayers, type LayerTensors, type Layout } from './layouts.ts';
+import { type LayerTensors, refused } from './layerTensors.ts';
+import { arrangeLayers, type Layout } from './layouts.ts';
 import { readSetConfig, type SetConfig } from './setConfig.ts';
 import { findWeightFiles, openTensorFile, resolveReference, type TensorFile } from './setFiles.ts';
+import { sparsifyInputHook } from './sparsify.ts';
 import type { DecoderSlot, LayerTranscoder, TranscoderSet } from './transcoder.ts';
 
 /**
@@ -16,9 +18,7 @@ import type { DecoderSlot, LayerTranscoder, TranscoderSet } from './transcoder.t
  */
 export function loadTranscoders(folder: string, dimensions: ModelDimensions | null): TranscoderSet {
   const config = readSetConfig(folder);
-  const paths = config.files
-    ? config.files.map((reference) => resolveReference(folder, reference))
-    : findWeightFiles(folder);
+  const paths = weightFilesOfSet(folder, config);
   const files: TensorFile[] = [];
   try {
     for (const file of paths) files.push(openTensorFile(file));
@@ -31,6 +31,12 @@ export function loadTranscoders(folder: string, dimensions: ModelDimensions | nu
   }
 }
 
+/** The files that hold a set's weights, in layer order where its config.yaml lists them. UserError when one is missing. */
+export function weightFilesOfSet(folder: string, config: SetConfig = readSetConfig(folder)): string[] {
+  if (config.files === null) return findWeightFiles(folder);
+  return config.files.map((reference) => resolveReference(folder, reference));
+}
+
 /** What a folder holds, without keeping anything open. */
 export function describeTranscoders(folder: string): SetDescription {
   using set = loadTranscoders(folder, null);
@@ -40,34 +46,39 @@ export function describeTranscoders(folder: string): SetDescription {
 function buildSet(folder: string, config: SetConfig, files: readonly TensorFile[]): TranscoderSet {
   const { layout, layers: tensors } = arrangeLayers(files, config);
   const nFeatures = tensors[0].encoderBias.size;
-  const dModel = meantShape(tensors[0].decoders[0]).at(-1) ?? 0;
-  if (nFeatures === 0 || dModel === 0) throw wrongShape(tensors[0].decoders[0], 'features × model width');
+  const [{ tensor: decoder }] = tensors[0].decoders;
+  const dModel = meantShape(decoder).at(-1) ?? 0;
+  if (nFeatures === 0 || dModel === 0) throw wrongShape(decoder, 'features × model width');
   const shape: SetShape = { nFeatures, dModel, nLayers: tensors.length };
-  const layers = tensors.map((layer, index) => buildLayer(layer, index, shape, layout));
+  const layers = tensors.map((_, index) => buildLayer(tensors, index, shape, layout));
   const hasThreshold = layers.some((layer) => layer.threshold !== null);
-  const topK = layout.topK ?? (config.k === null ? null : { k: config.k, clampsFirst: false });
-  if (topK && topK.k > nFeatures) throw refused(`keep ${topK.k} features of ${nFeatures}`);
+  const limit = layout.limit ?? (config.k === null ? null : { type: 'topk' as const, k: config.k, clampsFirst: false });
+  if (limit && limit.k > nFeatures) throw refused(`keep ${limit.k} features of ${nFeatures}`);
+  if (limit?.type === 'groupmax' && nFeatures % limit.k !== 0) {
+    throw refused(`keep the largest of each of ${limit.k} groups, which ${nFeatures} features cannot be divided into`);
+  }
   const isCrossLayer = layers.some((layer) => layer.slots.length > 1);
   if (config.kind && layers.length > 1 && (config.kind === 'cross-layer') !== isCrossLayer) {
     throw refused(
       `are called ${config.kind} in config.yaml, but their decoders are ${isCrossLayer ? 'cross-layer' : 'per-layer'}`,
     );
   }
-  const inputHook = config.inputHook ?? layout.inputHook;
+  const ownHook = layout.name === 'sparsify' ? sparsifyInputHook(folder) : null;
+  const inputHook = config.inputHook ?? ownHook ?? layout.inputHook;
   const outputHook = config.outputHook ?? layout.outputHook;
   return {
     inputHook,
     outputHook,
     dModel,
     nFeatures,
-    topK,
+    limit,
     layers,
     decoderBias: readDecoderBias(tensors, shape),
     description: {
       folder,
       kind: isCrossLayer || config.kind === 'cross-layer' ? 'cross-layer' : 'per-layer',
       layout: layout.name,
-      activation: topK ? 'topk' : hasThreshold ? 'jumprelu' : 'relu',
+      activation: limit ? limit.type : hasThreshold ? 'jumprelu' : 'relu',
       nLayers: layers.length,
       featuresPerLayer: nFeatures,
       inputHook,
@@ -85,9 +96,11 @@ function buildSet(folder: string, config: SetConfig, files: readonly TensorFile[
 
 type SetShape = { readonly nFeatures: number; readonly dModel: number; readonly nLayers: number };
 
-function buildLayer(tensors: LayerTensors, layer: number, shape: SetShape, layout: Layout): LayerTranscoder {
+function buildLayer(all: readonly LayerTensors[], layer: number, shape: SetShape, layout: Layout): LayerTranscoder {
   const { nFeatures, dModel } = shape;
-  const { encoder, encoderBias, threshold, skip } = tensors;
+  const { encoder, encoderBias, threshold, skip } = all[layer];
+  const inputScale = inputScaleOf(all[layer], dModel);
+  const skipScale = inputScale * outputScaleOf(all[layer], dModel);
   checkShape(encoderBias, [[nFeatures]]);
   if (threshold) checkShape(threshold, [[nFeatures]]);
   if (skip) checkShape(skip, [[dModel, dModel]]);
@@ -97,25 +110,39 @@ function buildLayer(tensors: LayerTensors, layer: number, shape: SetShape, layou
   ]);
   const isTransposed = nFeatures === dModel ? layout.isEncoderTransposed : meantShape(encoder)[0] === dModel;
   return {
-    encoder: { tensor: encoder, isTransposed: isTransposed !== encoder.isReversed },
+    encoder: { tensor: encoder, isTransposed: isTransposed !== encoder.isReversed, scale: inputScale },
     encoderBias: wholeTensor(encoderBias),
     threshold: threshold && wholeTensor(threshold),
-    slots: decoderSlots(tensors.decoders, layer, shape),
-    skip: skip && { tensor: skip, isTransposed: layout.isSkipTransposed !== skip.isReversed },
+    slots: decoderSlots(all, layer, shape),
+    skip: skip && { tensor: skip, isTransposed: layout.isSkipTransposed !== skip.isReversed, scale: skipScale },
   };
 }
 
+/** Transcoders that normalize see inputs of mean length √dModel, and give outputs of that length. */
+function inputScaleOf({ inputNorm }: LayerTensors, dModel: number): number {
+  return inputNorm === null ? 1 : Math.sqrt(dModel) / inputNorm;
+}
+
+function outputScaleOf({ outputNorm }: LayerTensors, dModel: number): number {
+  return outputNorm === null ? 1 : outputNorm / Math.sqrt(dModel);
+}
+
 /** Per layer [F, d]; cross-layer [F, L − layer, d], own layer first, or [F, L, d] with every layer. */
-function decoderSlots(decoders: readonly FloatTensor[], layer: number, shape: SetShape): DecoderSlot[] {
+function decoderSlots(all: readonly LayerTensors[], layer: number, shape: SetShape): DecoderSlot[] {
   const { nFeatures, dModel, nLayers } = shape;
-  const [decoder] = decoders;
+  const { decoders } = all[layer];
+  const [{ tensor: decoder }] = decoders;
+  const scaleTo = (writeLayer: number) => outputScaleOf(all[writeLayer], dModel);
   if (decoder.isReversed && decoder.shape.length > 2) throw wrongShape(decoder, 'an array stored by rows');
   if (decoders.length > 1 || decoder.shape.length === 2) {
     if (layer + decoders.length > nLayers)
       throw refused(`write from layer ${layer} to ${decoders.length} layers of ${nLayers}`);
-    return decoders.map((tensor, index) => {
+    return decoders.map(({ tensor, gain, onBias }, index) => {
+      const writeLayer = layer + index;
       checkShape(tensor, [[nFeatures, dModel]]);
-      return { writeLayer: layer + index, tensor, isTransposed: tensor.isReversed, stride: dModel, offset: 0 };
+      for (const vector of [gain, onBias]) if (vector) checkShape(vector, [[nFeatures]]);
+      const place = { writeLayer, tensor, isTransposed: tensor.isReversed, stride: dModel, offset: 0 };
+      return { ...place, scale: scaleTo(writeLayer), gain, onBias };
     });
   }
   checkShape(decoder, [
@@ -129,6 +156,9 @@ function decoderSlots(decoders: readonly FloatTensor[], layer: number, shape: Se
     isTransposed: false,
     stride: decoder.shape[1] * dModel,
     offset: (first + index) * dModel,
+    scale: scaleTo(layer + index),
+    gain: null,
+    onBias: null,
   }));
 }
 
@@ -140,8 +170,9 @@ function readDecoderBias(layers: readonly LayerTensors[], shape: SetShape): Floa
       checkShape(tensor, [[shape.dModel]]);
       const sum = bias[layer + index];
       if (!sum) throw refused(`write from layer ${layer} past the last of ${shape.nLayers}`);
+      const scale = outputScaleOf(layers[layer + index], shape.dModel);
       wholeTensor(tensor).forEach((value, place) => {
-        sum[place] += value;
+        sum[place] += value * scale;
       });
     });
   });
@@ -173,13 +204,5 @@ function meantShape(tensor: FloatTensor): readonly number[] {
 function wrongShape(tensor: FloatTensor, expected: string): UserError {
   return refused(
     `have ${JSON.stringify(tensor.name)} of shape [${meantShape(tensor)}] in ${tensor.file}, where ${expected} is needed`,
-  );
-}
-
-function refused(why: string): UserError {
-  return new UserError(
-    'transcoders.refused',
-    `The transcoders ${why}.`,
-    'Get the set again from where it was published, or choose another.',
   );
 }

@@ -28,7 +28,7 @@ export class MatrixProduct {
   }
 
   /**
-   * y[pos, out] = Σ_in x[pos, in] · matrix[out, in] + bias[out]
+   * y[pos, out] = Σ_in x[pos, in] · matrix[out, in] · scale + bias[out]
    * @param x     [pos, in]
    * @param bias  [out]; null: none
    * @param [into] [pos, out] to write to
@@ -43,8 +43,9 @@ export class MatrixProduct {
     const [nRows, rowLength] = matrix.tensor.shape;
     const nOut = matrix.isTransposed ? rowLength : nRows;
     const y = into ?? new Float32Array(nPos * nOut);
-    if (matrix.isTransposed) await this.#applyTransposed(x, nPos, matrix, bias, y);
-    else await this.#applyByRows(x, nPos, matrix, bias, y);
+    const scaled = matrix.scale === 1 ? x : x.map((value) => value * matrix.scale);
+    if (matrix.isTransposed) await this.#applyTransposed(scaled, nPos, matrix, bias, y);
+    else await this.#applyByRows(scaled, nPos, matrix, bias, y);
     return y;
   }
 

@@ -2,7 +2,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { parse } from 'yaml';
 import { UserError } from '../../protocol/errors.ts';
-import { isRecord, readJsonFile } from '../model/readJson.ts';
+import { isRecord } from '../model/readJson.ts';
 import { type InputHook, inputHooks, type OutputHook, outputHooks } from './transcoder.ts';
 
 /** A set's configuration is a list of some hundred lines. */
@@ -56,39 +56,6 @@ export function parseSetConfig(fields: Readonly<Record<string, unknown>>, name: 
   };
 }
 
-/** sparsify keeps a cfg.json beside each layer's weights; what changes the numbers must be as this engine computes it. */
-export function readSparsifyConfig(folder: string): { readonly k: number } {
-  const file = path.join(folder, 'cfg.json');
-  const fields = readJsonFile(file);
-  const unsupported = [
-    ['activation', 'topk'],
-    ['transcode', true],
-    ['normalize_io', false],
-    ['post_encoder_scale', false],
-    ['per_source_tied', false],
-    ['coalesce_topk', 'none'],
-  ] as const;
-  for (const [name, supported] of unsupported) {
-    const value = fields[name] ?? supported;
-    if (value !== supported) {
-      throw new UserError(
-        'transcoders.unsupported',
-        `${file} says ${name} = ${shown(value)}; only ${shown(supported)} is computed.`,
-        'Choose another transcoder set.',
-      );
-    }
-  }
-  const k = fields.k;
-  if (!Number.isSafeInteger(k) || (k as number) < 1) {
-    throw new UserError(
-      'transcoders.config',
-      `${file} says k = ${shown(k)}; it must be a whole number above 0.`,
-      remedy,
-    );
-  }
-  return { k: k as number };
-}
-
 const remedy = 'Correct the file, or get it again from where the set was published.';
 
 function fileList(value: unknown): readonly string[] | null {
@@ -126,7 +93,8 @@ function refused(why: string): UserError {
   return new UserError('transcoders.config', `The transcoders' config.yaml ${why}.`, remedy);
 }
 
-function shown(value: unknown): string {
+/** A value of a file in a message: short, whatever it is. */
+export function shown(value: unknown): string {
   const words = JSON.stringify(value) ?? 'nothing';
   return words.length > 120 ? `${words.slice(0, 120)}…` : words;
 }

@@ -1,4 +1,5 @@
 import type { SetDescription } from '../../protocol/engine.ts';
+import type { Limit } from './activation.ts';
 import type { FloatTensor } from './floatTensor.ts';
 
 /** Where encoders read; the three are easy to confuse and all give plausible numbers. */
@@ -9,12 +10,14 @@ export type InputHook = (typeof inputHooks)[number];
 export const outputHooks = ['hook_mlp_out', 'mlp.hook_out'] as const;
 export type OutputHook = (typeof outputHooks)[number];
 
-/** A matrix as it is stored: [out, in] as `Linear` layers have it, or transposed. */
-export type StoredMatrix = { readonly tensor: FloatTensor; readonly isTransposed: boolean };
+/** A matrix as it is stored: [out, in] as `Linear` layers have it, or transposed. All of it counts times `scale`. */
+export type StoredMatrix = { readonly tensor: FloatTensor; readonly isTransposed: boolean; readonly scale: number };
 
 /**
  * The decoder rows of a layer's features for one layer they write to: from number `feature · stride + offset` on; or
- * columns of a matrix stored [dModel, feature].
+ * columns of a matrix stored [dModel, feature]. A feature that is on writes
+ *   (activation + onBias[feature]) · gain[feature] · scale · row
+ * and one that is off nothing; without `onBias` that is the activation times its row.
  */
 export type DecoderSlot = {
   readonly writeLayer: number;
@@ -22,6 +25,11 @@ export type DecoderSlot = {
   readonly isTransposed: boolean;
   readonly stride: number;
   readonly offset: number;
+  readonly scale: number;
+  /** [feature]; null: 1. */
+  readonly gain: FloatTensor | null;
+  /** [feature]; null: 0. */
+  readonly onBias: FloatTensor | null;
 };
 
 /** One layer's encoder and where it writes. Weights lie in their files; vectors are in memory. */
@@ -45,8 +53,8 @@ export type TranscoderSet = {
   readonly outputHook: OutputHook;
   readonly dModel: number;
   readonly nFeatures: number;
-  /** For 'topk' sets. */
-  readonly topK: { readonly k: number; readonly clampsFirst: boolean } | null;
+  /** For sets that keep a number of features; null: ReLU, or JumpReLU where a layer has thresholds. */
+  readonly limit: Limit | null;
   readonly layers: readonly LayerTranscoder[];
   /** [layer written][dModel], added once per layer. */
   readonly decoderBias: readonly Float32Array[];
