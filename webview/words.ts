@@ -1,7 +1,10 @@
 import type { GraphView } from '../src/graph/circuitGraph.ts';
 import type { GraphNode } from '../src/graph/node.ts';
+import { percent } from '../src/graph/percent.ts';
 import type { GraphIndex } from './graphIndex.ts';
 import { featureKey } from './visible.ts';
+
+export { percent };
 
 /** Labels that came from the transcoder set or another reader, by feature key. */
 export type SetLabels = ReadonlyMap<string, { readonly label: string; readonly source: string }>;
@@ -83,17 +86,6 @@ export function describeNode(index: GraphIndex, node: number, view: GraphView, l
   const plain = plainName(index, node);
   if (kind === 'feature' && name !== plain) return `${name}, feature ${feature}, layer ${layer}, ${at}, ${influence}`;
   return `${plain.replace(' · ', ', ')}, ${at}, ${influence}`;
-}
-
-/** 0.8543 → "85 %"; near 0 and 1 one digit more, so that nothing that is there reads as nothing, and no doubt as none. */
-export function percent(share: number): string {
-  const value = share * 100;
-  if (!Number.isFinite(value)) return '–';
-  if (value === 0) return '0 %';
-  if (Math.abs(value) < 0.1) return '<0.1 %';
-  if (Math.abs(value) >= 99.95 && Math.abs(value) < 100) return '>99.9 %';
-  const isNearEnd = Math.abs(value) < 9.95 || (Math.abs(value) > 99 && Math.abs(value) < 100);
-  return `${value.toFixed(isNearEnd ? 1 : 0)} %`;
 }
 
 /** A signed share: "+12 %", "−3.1 %". */

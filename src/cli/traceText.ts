@@ -1,6 +1,8 @@
 import type { CircuitGraph } from '../graph/circuitGraph.ts';
 import type { GraphNode } from '../graph/node.ts';
 import { strongestPaths } from '../graph/paths.ts';
+import { percent } from '../graph/percent.ts';
+import { weightsText } from '../graph/weights.ts';
 import type { TraceResult } from '../protocol/engine.ts';
 
 const nPaths = 8;
@@ -8,7 +10,7 @@ const nPaths = 8;
 /** A trace as text for a terminal. */
 export function traceText(result: TraceResult, loadMilliseconds: number): string {
   const { graph, predictions, tokens, phases } = result;
-  const { scores, activeFeatures, pruning } = graph.metadata;
+  const { scores, activeFeatures, pruning, weights } = graph.metadata;
   const kept = (kind: GraphNode['kind']) => graph.nodes.filter((node) => node.kind === kind).length;
   const lines = [
     `Tokens: ${tokens.map(({ text }) => shown(text)).join(' ')}`,
@@ -20,8 +22,9 @@ export function traceText(result: TraceResult, loadMilliseconds: number): string
     `Completeness score  ${scores?.completeness.toFixed(4)}`,
     `Active features     ${activeFeatures}`,
     `Kept                ${graph.nodes.length} nodes (${kept('feature')} features, ${kept('error')} errors, ${kept('token')} tokens, ${kept('logit')} logits), ${graph.edges.weight.length} edges, at ${pruning?.nodeThreshold} of the influence of nodes and ${pruning?.edgeThreshold} of edges`,
-    `Not attributed      features that hold ${percent(result.unexpandedInfluence)} of the influence`,
+    `Not attributed      features that hold ${percent(result.unexpandedInfluence, 1)} of the influence`,
     `Variance explained  ${result.explainedVariance.map((share) => share.toFixed(2)).join(' ')} (by layer)`,
+    ...(weights === undefined ? [] : [`Weights             ${weightsText(weights)}`]),
     '',
     `Strongest paths to ${shown(outputText(graph))}`,
     ...pathLines(graph),
@@ -38,7 +41,7 @@ function pathLines(graph: CircuitGraph): string[] {
   if (paths.length === 0) return ['  none'];
   return paths.map(({ nodes, share, sign }) => {
     const names = nodes.map((node) => nodeName(graph, graph.nodes[node]));
-    return `  ${percent(share).padStart(7)} ${sign > 0 ? '+' : '−'}  ${names.join(' → ')}`;
+    return `  ${percent(share, 1).padStart(7)} ${sign > 0 ? '+' : '−'}  ${names.join(' → ')}`;
   });
 }
 
@@ -60,10 +63,6 @@ function shown(text: string): string {
     /[\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g,
     (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
   );
-}
-
-function percent(share: number): string {
-  return `${(100 * share).toFixed(1)} %`;
 }
 
 function seconds(milliseconds: number): string {

@@ -1,6 +1,7 @@
 import type { CircuitGraph } from './circuitGraph.ts';
 import { carriedShare, labelOf } from './groups.ts';
 import type { Site } from './node.ts';
+import { percent } from './percent.ts';
 
 /** The prompt of a test, in the forms that traces take. */
 export type TestPrompt =
@@ -111,7 +112,7 @@ function judgeClaim(claim: Claim, predictions: readonly Likelihood[], where: str
   const top = predictions[0];
   const sentence = (text: string) => where + (where === '' ? text.charAt(0).toUpperCase() + text.slice(1) : text);
   if (top === undefined) return { holds: false, message: sentence('the model predicts nothing.') };
-  const said = `the most likely token is ${quote(top.text)} (${percent(top.probability)})`;
+  const said = `the most likely token is ${quote(top.text)} (${percent(top.probability, 1)})`;
   if (claim.type === 'top token') {
     if (top.text === claim.token) return { holds: true, message: sentence(`${said}.`) };
     const hint = top.text.trim() === claim.token.trim() ? ' They differ only in the space around them.' : '';
@@ -125,7 +126,7 @@ function judgeClaim(claim: Claim, predictions: readonly Likelihood[], where: str
   // Of a token that is not listed, only that it is less likely than the last of the list is known.
   if (found === undefined) {
     const holds = claim.bounds.atLeast === null && last.probability <= (claim.bounds.atMost ?? 1);
-    const message = `${quote(claim.token)} is not among the ${predictions.length} most likely tokens (below ${percent(last.probability)})`;
+    const message = `${quote(claim.token)} is not among the ${predictions.length} most likely tokens (below ${percent(last.probability, 1)})`;
     return { holds, message: sentence(`${message}${holds ? '' : `; ${stated(claim.bounds)} was stated`}.`) };
   }
   return within(sentence(`${quote(claim.token)} has a probability of`), found.probability, claim.bounds);
@@ -155,7 +156,7 @@ function judgeScore({ score, bounds }: Extract<Statement, { type: 'score' }>, { 
 function within(what: string, value: number, bounds: Bounds): Judgement {
   const holds =
     (bounds.atLeast === null || value >= bounds.atLeast) && (bounds.atMost === null || value <= bounds.atMost);
-  return { holds, message: `${what} ${percent(value)}${holds ? '' : `; ${stated(bounds)} was stated`}.` };
+  return { holds, message: `${what} ${percent(value, 1)}${holds ? '' : `; ${stated(bounds)} was stated`}.` };
 }
 
 function nobody(supernode: string): Judgement {
@@ -164,17 +165,10 @@ function nobody(supernode: string): Judgement {
 
 function stated({ atLeast, atMost }: Bounds): string {
   const parts = [
-    atLeast === null ? null : `at least ${percent(atLeast)}`,
-    atMost === null ? null : `at most ${percent(atMost)}`,
+    atLeast === null ? null : `at least ${percent(atLeast, 1)}`,
+    atMost === null ? null : `at most ${percent(atMost, 1)}`,
   ];
   return parts.filter((part) => part !== null).join(' and ');
-}
-
-/** With one digit; what is there but rounds to nothing, or is less than all but rounds to it, is said so. */
-function percent(share: number): string {
-  if (share > 0 && share < 0.0005) return '<0.1 %';
-  if (share >= 0.9995 && share < 1) return '>99.9 %';
-  return `${(100 * share).toFixed(1)} %`;
 }
 
 function quote(text: string): string {

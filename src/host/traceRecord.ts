@@ -1,4 +1,5 @@
 import type { CircuitGraph } from '../graph/circuitGraph.ts';
+import { percent } from '../graph/percent.ts';
 import type { ModelPair, Prediction, Prompt, Token } from '../protocol/engine.ts';
 import type { Segment } from './editor/placedText.ts';
 
@@ -81,13 +82,7 @@ function oneLine(text: string): string {
 /** The model's answer as shown, such as `Austin 99.9 %`; empty when none is known. */
 export function answerOf(record: TraceRecord): string {
   const [top] = record.predictions;
-  return top === undefined ? '' : `${top.text.trim() || JSON.stringify(top.text)} ${percent(top.probability)}`;
-}
-
-export function percent(share: number): string {
-  if (share > 0 && share < 0.0005) return '<0.1 %';
-  if (share >= 0.9995 && share < 1) return '>99.9 %';
-  return `${(100 * share).toFixed(share === 0 || share === 1 ? 0 : 1)} %`;
+  return top === undefined ? '' : `${top.text.trim() || JSON.stringify(top.text)} ${percent(top.probability, 1)}`;
 }
 
 /** A record from a file of ours; null when it is not one, as after a crash in mid-write or an edit by hand. */

@@ -1,10 +1,10 @@
 import * as vscode from 'vscode';
+import { percent } from '../../graph/percent.ts';
 import { UserError } from '../../protocol/errors.ts';
 import type { EngineProcess } from '../engineProcess.ts';
 import { nodeLabel } from '../featureTree.ts';
 import { runIntervention } from '../runIntervention.ts';
 import type { Jobs } from '../runJob.ts';
-import { percent } from '../traceRecord.ts';
 import type { Traces } from '../traces.ts';
 import type { FeatureRow } from '../views/featuresView.ts';
 import { nodeOf } from './features.ts';
@@ -30,12 +30,12 @@ export async function ablateFeature(
   });
   if (result === undefined) return;
   const words = ({ text, probability }: { text: string; probability: number }): string =>
-    `“${text.trim()}” ${percent(probability)}`;
+    `“${text.trim()}” ${percent(probability, 1)}`;
   const [before] = result.before;
   const [after] = result.after;
   const same = result.after.find((prediction) => prediction.id === before.id);
   const change = after.id === before.id ? '' : ` The top answer is now ${words(after)}.`;
   void vscode.window.showInformationMessage(
-    `Without “${label}”: “${before.text.trim()}” ${percent(before.probability)} → ${same === undefined ? 'not in the top answers' : percent(same.probability)}.${change}`,
+    `Without “${label}”: “${before.text.trim()}” ${percent(before.probability, 1)} → ${same === undefined ? 'not in the top answers' : percent(same.probability, 1)}.${change}`,
   );
 }

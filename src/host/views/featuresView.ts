@@ -1,5 +1,6 @@
 import * as vscode from 'vscode';
 import type { GraphNode } from '../../graph/node.ts';
+import { percent } from '../../graph/percent.ts';
 import {
   type FeatureGroup,
   type Grouping,
@@ -126,7 +127,7 @@ export class FeaturesView implements vscode.TreeDataProvider<FeatureRow>, vscode
     item.description = `${group.nodes.length} ${group.nodes.length === 1 ? 'feature' : 'features'}`;
     const graph = this.#active?.graph;
     // Told of the user's groups alone: it takes a pass over all edges each.
-    if (isSupernode && graph !== undefined) item.description += `, ${shareText(influenceOfGroup(graph, group.nodes))}`;
+    if (isSupernode && graph !== undefined) item.description += `, ${percent(influenceOfGroup(graph, group.nodes))}`;
     item.contextValue = isSupernode ? 'supernode' : 'group';
     item.iconPath = new vscode.ThemeIcon(
       isSupernode ? 'group-by-ref-type' : this.grouping === 'token' ? 'symbol-string' : 'layers',
@@ -140,7 +141,7 @@ export class FeaturesView implements vscode.TreeDataProvider<FeatureRow>, vscode
     const { graph } = trace;
     const label = nodeLabel(graph, node);
     const token = visibleToken(graph.metadata.promptTokens[node.pos] ?? '');
-    const share = shareText(this.#shares.get(node.id) ?? 0);
+    const share = percent(this.#shares.get(node.id) ?? 0);
     const isPinned = graph.view.pinned.includes(node.id);
     const activation = node.activation === null ? '' : node.activation.toPrecision(3);
     const item = new vscode.TreeItem(label.length <= shownLetters ? label : `${label.slice(0, shownLetters - 1)}…`);
@@ -169,8 +170,4 @@ export class FeaturesView implements vscode.TreeDataProvider<FeatureRow>, vscode
       // The tree was rebuilt meanwhile; the newer selection reveals itself.
     });
   }
-}
-
-function shareText(share: number): string {
-  return share >= 0.0995 ? `${(100 * share).toFixed(0)} %` : `${(100 * share).toFixed(1)} %`;
 }

@@ -1,6 +1,7 @@
 import * as vscode from 'vscode';
+import { percent } from '../../graph/percent.ts';
 import { duration } from '../log.ts';
-import { answerOf, percent, type TraceRecord, traceName } from '../traceRecord.ts';
+import { answerOf, type TraceRecord, traceName } from '../traceRecord.ts';
 import type { Traces } from '../traces.ts';
 
 /** Longer names would push the answer out of the side bar. */
@@ -63,7 +64,7 @@ function tooltipOf(record: TraceRecord): vscode.MarkdownString {
   const text = new vscode.MarkdownString();
   text.appendCodeblock(record.promptText, 'text');
   for (const { text: token, probability } of record.predictions.slice(0, 5)) {
-    text.appendText(`${JSON.stringify(token)}  ${percent(probability)}\n`);
+    text.appendText(`${JSON.stringify(token)}  ${percent(probability, 1)}\n`);
   }
   const took = record.milliseconds === null ? '' : `, ${duration(record.milliseconds)}`;
   text.appendText(`\n${record.modelName} on ${record.device}${took}, ${record.tokens.length} tokens`);
