@@ -135,7 +135,7 @@ function requireContext(tokens: readonly Token[]): void {
   if (own.length !== 1) return;
   throw new UserError(
     'prompt.oneToken',
-    `The prompt is one token, “${own[0].text}”: nothing comes before it that could explain what the model says next.`,
+    `The prompt is one token, “${own[0].text.trim()}”: nothing comes before it that could explain what the model says next.`,
     'Highlight two words or more.',
   );
 }
