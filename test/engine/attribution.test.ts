@@ -4,22 +4,18 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { type AttributionRequest, Attributor } from '../../src/engine/attribution/attribute.ts';
 import { planBatches } from '../../src/engine/attribution/batches.ts';
-import { prepareSweep, sweep } from '../../src/engine/attribution/directEffects.ts';
-import { LocalModel } from '../../src/engine/attribution/localModel.ts';
-import { checkMemory, findActiveFeatures, gatherSources } from '../../src/engine/attribution/sources.ts';
-import { SweepSessions } from '../../src/engine/attribution/sweepSessions.ts';
+import { checkMemory } from '../../src/engine/attribution/sources.ts';
 import { mostLikely, softmax } from '../../src/engine/attribution/targets.ts';
 import { ThreadChoice } from '../../src/engine/attribution/threadChoice.ts';
 import { loadModel } from '../../src/engine/model/loadModel.ts';
 import { loadTokenizer } from '../../src/engine/model/tokenizer.ts';
-import { Encoder } from '../../src/engine/transcoders/encode.ts';
-import { encoderRows } from '../../src/engine/transcoders/featureRows.ts';
 import { loadTranscoders } from '../../src/engine/transcoders/load.ts';
-import { featureInput, featureOutput } from '../../src/engine/transcoders/tapPoint.ts';
+import { featureOutput } from '../../src/engine/transcoders/tapPoint.ts';
 import { influence } from '../../src/graph/influence.ts';
 import { prune } from '../../src/graph/prune.ts';
 import { defaultAttribution } from '../../src/protocol/engine.ts';
-import { goldenJson, goldensFolder } from '../support/goldens.ts';
+import { goldenJson } from '../support/goldens.ts';
+import { openPair, openPrompt } from '../support/openPrompt.ts';
 import { allErrors, carryUp, effectOnFeature, effectOnOutput } from '../support/plainEffects.ts';
 
 /** One case for each thing that changes the sweep: grouped queries, skip, cross-layer, norms after, four special tokens. */
@@ -246,77 +242,6 @@ test('progress goes through the phases in order and ends each at its total', asy
   });
   assert.deepEqual(seen, ['forward', 'features', 'targets', 'direct effects', 'influence']);
 });
-
-async function openPair(name: string) {
-  const fields = goldenJson(name, 'case.json');
-  const folder = path.join(goldensFolder, name);
-  const model = await loadModel(path.join(folder, String(fields.model)));
-  const set = loadTranscoders(path.join(folder, String(fields.transcoders)), model.dimensions);
-  const attributor = new Attributor(model, set);
-  const request: AttributionRequest = {
-    ids: fields.token_ids as number[],
-    firstPos: Number(fields.zero_positions),
-    targets: { type: 'top', maxLogits: 3, logitProbability: 0.8 },
-    settings: { batchSize: 4, updateInterval: 1, maxFeatureNodes: 'all', adaptiveShare: 0.02 },
-  };
-  return {
-    model,
-    set,
-    attributor,
-    request,
-    [Symbol.dispose]: () => {
-      attributor[Symbol.dispose]();
-      set[Symbol.dispose]();
-      model[Symbol.dispose]();
-    },
-  };
-}
-
-/** A prompt ready for the sweep, with an output direction of its own. */
-async function openPrompt(name: string) {
-  const pair = await openPair(name);
-  const { model, set, request } = pair;
-  const noWait = async () => {};
-  const encoder = new Encoder(set);
-  const run = await model.forward(request.ids, { logits: 'none' });
-  const active = await findActiveFeatures(model, set, encoder, run, request.firstPos, noWait);
-  const local = new LocalModel(model, set, run);
-  const sources = await gatherSources(local, encoder, active, request.firstPos, noWait);
-  const direction = Float32Array.from({ length: set.dModel }, (_, i) => Math.sin(i + 1));
-  return {
-    local,
-    sources,
-    direction,
-    /** Effects on every active feature, then on the output: [source column] each. */
-    effects: async (): Promise<Float32Array[]> => {
-      using sessions = new SweepSessions(model.dimensions, 'cpu');
-      const prepared = await prepareSweep(local, sources, sessions);
-      const targets = Array.from(active.layer, (layer, index) => ({ layer, pos: active.pos[index] }));
-      targets.push({ layer: model.dimensions.nLayers, pos: run.nPos - 1 });
-      const reading = (target: number) => {
-        if (target === active.count) return local.finalReading(direction, run.nPos - 1);
-        const row = encoderRows(set.layers[active.layer[target]].encoder, [active.feature[target]], set.dModel);
-        local.scaleReading(active.layer[target], active.pos[target], row);
-        return row;
-      };
-      const rows: Float32Array[] = [];
-      const keep = (target: number, effects: Float32Array) => {
-        rows[target] = effects.slice();
-      };
-      await sweep(prepared, targets, reading, keep, noWait);
-      return rows;
-    },
-    /** Less the encoder's bias, which is no effect. */
-    preActivation: async (layer: number, pos: number, feature: number): Promise<number> => {
-      const values = await encoder.preActivations(layer, featureInput(set.inputHook, model, run, layer), run.nPos);
-      return values[pos * set.nFeatures + feature] - set.layers[layer].encoderBias[feature];
-    },
-    [Symbol.dispose]: () => {
-      encoder[Symbol.dispose]();
-      pair[Symbol.dispose]();
-    },
-  };
-}
 
 /** By layer: [pos, dModel] what no node carries: decoder biases, and what MLPs write at special positions but for the skip. */
 function unnamed({ local, sources }: Awaited<ReturnType<typeof openPrompt>>): Float32Array[] {

@@ -8,8 +8,9 @@ import { prepareSweep } from './directEffects.ts';
 import { LocalModel } from './localModel.ts';
 import { PhaseClock } from './phaseClock.ts';
 import { RowStore } from './rowStore.ts';
-import { keptShare, type PreparedPrompt, Search, type SearchSettings } from './search.ts';
+import { type PreparedPrompt, rowLimits, Search, type SearchSettings } from './search.ts';
 import { findActiveFeatures, gatherSources, type Sources } from './sources.ts';
+import { needsPieces } from './sweepInPieces.ts';
 import { SweepSessions } from './sweepSessions.ts';
 import { meanOfUnembedding, type OutputTarget, outputTargets, type ResolvedTargets, softmax } from './targets.ts';
 
@@ -20,6 +21,9 @@ export type AttributionRequest = {
   readonly ids: readonly number[];
   /** Positions before it are special tokens: no features and no errors there. */
   readonly firstPos: number;
+  /** [nPos] 1 where features are sources of their own, and where they may be attributed; absent or null: everywhere. */
+  readonly sourceMask?: Uint8Array | null;
+  readonly attributedMask?: Uint8Array | null;
   readonly targets: ResolvedTargets;
   readonly settings: SearchSettings;
 };
@@ -49,6 +53,8 @@ export type Attribution = {
   readonly graph: WeightedGraph;
   /** Share of the outputs' influence that ends at active features that were not attributed. */
   readonly unexpandedInfluence: number;
+  /** The part of it that ends at positions where features may not be attributed. */
+  readonly outsideInfluence: number;
   /** Share of all edges' |weight| that was too little to store; 0 but in adaptive mode. */
   readonly droppedEdgeWeight: number;
   /** Of the sweep's matrix products. */
@@ -90,14 +96,15 @@ export class Attributor {
     const probabilities = softmax(run.logits.subarray(run.logits.length - dVocab));
     const outputs = outputTargets(model, request.targets, probabilities, this.#meanUnembedding);
 
-    const search = new Search(prompt, outputs, request.settings, clock);
+    const search = new Search(prompt, outputs, request.settings, clock, request.attributedMask ?? null);
     await search.run();
 
     await clock.step('influence', 0, 1);
-    const { selected, unexpandedInfluence } = search.finish();
+    const { selected, unexpandedInfluence, outsideInfluence } = search.finish();
     const keepsRows = prompt.store.bytes <= mostKeptBytes;
     const graph = search.buildGraph(selected, keepsRows);
-    this.#last = keepsRows && sizeOf(sources) <= mostKeptBytes ? prompt : null;
+    // The runs of prompts that are swept in pieces are themselves too large to keep.
+    this.#last = keepsRows && !needsPieces(prepared) && sizeOf(sources) <= mostKeptBytes ? prompt : null;
     const { order, roundSizes } = search;
     const { active, reconstruction, errors } = sources;
     return {
@@ -113,6 +120,7 @@ export class Attributor {
       roundSizes,
       graph,
       unexpandedInfluence,
+      outsideInfluence,
       droppedEdgeWeight: prompt.store.droppedShare,
       multiplications: search.multiplications,
       phases: clock.finish(),
@@ -123,8 +131,9 @@ export class Attributor {
   #warm(request: AttributionRequest, options: AttributionOptions): PreparedPrompt | null {
     if (this.#last?.key !== promptKey(request, options)) return null;
     const { store, prepared } = this.#last;
-    const share = keptShare(request.settings, prepared.sources.count);
-    return store.keptShare === share ? this.#last : { ...this.#last, store: new RowStore(prepared.sources, share) };
+    const limits = rowLimits(request.settings, prepared.sources);
+    const isSame = store.limits.keptShare === limits.keptShare && store.limits.mostPerRow === limits.mostPerRow;
+    return isSame ? this.#last : { ...this.#last, store: new RowStore(prepared.sources, limits) };
   }
 
   /** Forward pass, active features, sources. */
@@ -139,7 +148,15 @@ export class Attributor {
       onProgress: (done, total) => clock.report('forward', done, total),
     });
     const onLayer = (from: number) => (layer: number) => clock.step('features', from + layer, 2 * nLayers);
-    const active = await findActiveFeatures(model, set, encoder, run, request.firstPos, onLayer(0));
+    const active = await findActiveFeatures(
+      model,
+      set,
+      encoder,
+      run,
+      request.firstPos,
+      onLayer(0),
+      request.sourceMask ?? null,
+    );
     const local = new LocalModel(model, set, run);
     const sources = await gatherSources(local, encoder, active, request.firstPos, onLayer(nLayers));
     this.#sessions ??= new SweepSessions(model.dimensions, this.#provider);
@@ -147,7 +164,7 @@ export class Attributor {
     return {
       key: promptKey(request, options),
       prepared,
-      store: new RowStore(sources, keptShare(request.settings, sources.count)),
+      store: new RowStore(sources, rowLimits(request.settings, sources)),
     };
   }
 
@@ -164,8 +181,8 @@ export class Attributor {
   }
 }
 
-function promptKey({ ids, firstPos }: AttributionRequest, { logits }: AttributionOptions): string {
-  return `${ids} ${firstPos} ${logits ?? 'last'}`;
+function promptKey({ ids, firstPos, sourceMask }: AttributionRequest, { logits }: AttributionOptions): string {
+  return `${ids} ${firstPos} ${sourceMask ?? ''} ${logits ?? 'last'}`;
 }
 
 function sizeOf(sources: Sources): number {

@@ -13,6 +13,8 @@ export type Batch = {
 
 /** Rows × positions of one step: enough for thick products, few enough for the cache and for close-fitting batches. */
 export const stepSize = 1024;
+/** How large a batch may be: rows × positions, and rows. */
+export type BatchLimits = { readonly step: number; readonly rows: number };
 /** Fewer rows at once than this leave the products too thin. */
 const fewestRows = 8;
 
@@ -20,14 +22,18 @@ const fewestRows = 8;
  * Cuts targets into batches of like position and layer. Position tiles of several widths are tried and the cheapest plan
  * taken: narrow tiles waste few positions, wide ones make few batches.
  */
-export function planBatches(targets: readonly Place[], firstPos: number): Batch[] {
+export function planBatches(
+  targets: readonly Place[],
+  firstPos: number,
+  limits: BatchLimits = { step: stepSize, rows: Number.POSITIVE_INFINITY },
+): Batch[] {
   // Only outputs of a prompt that is nothing but special tokens sit there: they are swept over every position.
   const from = targets.every(({ pos }) => pos >= firstPos) ? firstPos : 0;
   const lastPos = targets.reduce((last, { pos }) => Math.max(last, pos), 0);
   let best: Batch[] = [];
   let bestCost = Number.POSITIVE_INFINITY;
   for (let width = lastPos + 1 - from; width >= 1; width = width === 1 ? 0 : Math.ceil(width / 2)) {
-    const plan = planWithTiles(targets, from, width);
+    const plan = planWithTiles(targets, from, width, limits);
     const cost = plan.reduce((sum, batch) => sum + batchCost(batch, targets), 0);
     if (cost < bestCost) {
       best = plan;
@@ -44,7 +50,7 @@ function batchCost(batch: Batch, targets: readonly Place[]): number {
   return rowLayers * nPos + (batch.topLayer + 1) * 64;
 }
 
-function planWithTiles(targets: readonly Place[], from: number, width: number): Batch[] {
+function planWithTiles(targets: readonly Place[], from: number, width: number, limits: BatchLimits): Batch[] {
   const tile = (target: number) => Math.floor((targets[target].pos - from) / width);
   const order = Uint32Array.from(targets, (_, index) => index).sort(
     (a, b) => tile(b) - tile(a) || targets[b].layer - targets[a].layer || targets[b].pos - targets[a].pos || a - b,
@@ -58,7 +64,8 @@ function planWithTiles(targets: readonly Place[], from: number, width: number): 
     current = [];
   };
   for (const target of order) {
-    const most = Math.max(fewestRows, Math.floor(stepSize / ((tile(target) + 1) * width)));
+    const fitting = Math.max(fewestRows, Math.floor(limits.step / ((tile(target) + 1) * width)));
+    const most = Math.min(fitting, limits.rows);
     if (current.length >= most || (current.length > 0 && tile(current[0]) !== tile(target))) close();
     current.push(target);
   }

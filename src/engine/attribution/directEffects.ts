@@ -142,7 +142,7 @@ type SweepState = {
 };
 
 /** How many of a batch's rows take part from this layer down, rounded up so that the gradient is laid out anew seldom. */
-function rowsFrom(batch: Batch, targets: readonly Target[], layer: number): number {
+export function rowsFrom(batch: Batch, targets: readonly Target[], layer: number): number {
   const joined = batch.targets.findLastIndex((target) => targets[target].layer >= layer) + 1;
   const step = Math.ceil(batch.targets.length / 4);
   return Math.min(batch.targets.length, Math.ceil(joined / step) * step);
@@ -241,7 +241,7 @@ async function throughSkip(
 }
 
 /** Adds the readings of the batch's targets at this layer to the gradient there. */
-function inject(
+export function inject(
   { positions, nRows, gradient }: SweepState,
   targets: readonly Target[],
   batch: Batch,
@@ -281,7 +281,7 @@ async function readOff(
 }
 
 /** effects[row, column] += dots[pos, row, place of the column at pos] */
-function addEffects(
+export function addEffects(
   dots: Float32Array,
   nRows: number,
   { columns, width }: WrittenBlock,

@@ -1,4 +1,5 @@
 import { cutAtShare } from '../../graph/prune.ts';
+import { cutAtCount } from './cutAtCount.ts';
 import type { Target } from './directEffects.ts';
 import type { SourceColumns } from './writtenBlock.ts';
 
@@ -21,14 +22,21 @@ type StoredRow = {
   readonly sum: number;
 };
 
+/** How much of each row is kept. */
+export type RowLimits = {
+  /** The largest effects that together hold this share of the row's weight; 1: everything. */
+  readonly keptShare: number;
+  /** At most so many effects, the largest. */
+  readonly mostPerRow: number;
+};
+
 /**
  * Effects on the targets swept so far. A target can only be reached from layers below its own and positions up to its
  * own, so just those columns are kept: all of them for exact work, or the largest that together hold a share of each
  * row's weight, so that long prompts with hundreds of thousands of sources fit.
  */
 export class RowStore {
-  /** 1: everything. */
-  readonly keptShare: number;
+  readonly limits: RowLimits;
   readonly #columns: SourceColumns;
   readonly #rows = new Map<number, StoredRow>();
   #scratch = new Uint32Array(0);
@@ -36,9 +44,9 @@ export class RowStore {
   #whole = 0;
   #dropped = 0;
 
-  constructor(columns: SourceColumns, keptShare: number) {
+  constructor(columns: SourceColumns, limits: RowLimits) {
     this.#columns = columns;
-    this.keptShare = keptShare;
+    this.limits = limits;
   }
 
   /** Memory that the rows take. */
@@ -64,7 +72,9 @@ export class RowStore {
         sum += Math.abs(effects[column]);
       }
     }
-    const row = this.keptShare < 1 ? this.#largest(target, values, sum) : { target, values, columns: null, sum };
+    const { keptShare, mostPerRow } = this.limits;
+    const isCut = keptShare < 1 || values.length > mostPerRow;
+    const row = isCut ? this.#largest(target, values, sum) : { target, values, columns: null, sum };
     this.#rows.set(key, row);
     this.#bytes += bytesOf(row);
   }
@@ -89,26 +99,30 @@ export class RowStore {
     this.#rows.delete(key);
   }
 
-  /** Only the largest values, up to the share that is kept. */
+  /** Only the largest values, up to the share and the number that are kept. */
   #largest(target: Target, values: Float32Array, sum: number): StoredRow {
-    const least = cutAtShare(Float64Array.from(values, Math.abs), this.keptShare);
+    const { keptShare, mostPerRow } = this.limits;
+    const sizes = new Float64Array(values.length);
+    for (let place = 0; place < values.length; place++) sizes[place] = Math.abs(values[place]);
+    const least = keptShare < 1 ? cutAtShare(sizes, keptShare) : 0;
+    const isKept = (size: number) => size > 0 && size >= least;
+    let count = 0;
+    for (const size of sizes) if (isKept(size)) count++;
+    const above = count > mostPerRow ? cutAtCount(sizes, mostPerRow) : 0;
     const all = this.#columnsOf(target);
-    const places: number[] = [];
-    let kept = 0;
-    for (let place = 0; place < values.length; place++) {
-      const size = Math.abs(values[place]);
-      if (size === 0 || size < least) continue;
-      places.push(place);
-      kept += size;
+    const columns = new Uint32Array(Math.min(count, mostPerRow));
+    const kept = new Float32Array(columns.length);
+    let next = 0;
+    let keptSum = 0;
+    for (let place = 0; place < sizes.length; place++) {
+      if (!isKept(sizes[place]) || sizes[place] <= above) continue;
+      columns[next] = all[place];
+      kept[next++] = values[place];
+      keptSum += sizes[place];
     }
     this.#whole += sum;
-    this.#dropped += Math.max(0, sum - kept);
-    return {
-      target,
-      values: Float32Array.from(places, (place) => values[place]),
-      columns: Uint32Array.from(places, (place) => all[place]),
-      sum,
-    };
+    this.#dropped += Math.max(0, sum - keptSum);
+    return { target, values: kept.subarray(0, next), columns: columns.subarray(0, next), sum };
   }
 
   #columnsOf(target: Target): Uint32Array {

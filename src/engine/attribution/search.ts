@@ -1,13 +1,15 @@
 import type { NodeKind } from '../../graph/node.ts';
 import type { WeightedGraph } from '../../graph/prune.ts';
 import type { AttributionSettings } from '../../protocol/engine.ts';
+import { UserError } from '../../protocol/errors.ts';
 import { encoderRows } from '../transcoders/featureRows.ts';
 import { type PreparedSweep, sweep, type Target } from './directEffects.ts';
 import type { LocalModel } from './localModel.ts';
 import type { PhaseClock } from './phaseClock.ts';
 import { type KnownTarget, rankSources } from './ranking.ts';
-import type { RowStore } from './rowStore.ts';
+import type { RowLimits, RowStore } from './rowStore.ts';
 import type { Sources } from './sources.ts';
+import { needsPieces, sweepInPieces } from './sweepInPieces.ts';
 import type { OutputTarget } from './targets.ts';
 
 /** Targets whose directions are in memory at a time. */
@@ -21,10 +23,31 @@ const smallestAdaptiveRound = 256;
 const keptShares = { usual: 0.999, large: 0.99 };
 const largeRowsBytes = 2 ** 30;
 
-/** What a search keeps of each row: everything, unless it may choose for itself how much is enough. */
-export function keptShare(settings: SearchSettings, nColumns: number): number {
-  if (settings.maxFeatureNodes !== 'adaptive') return 1;
-  return mostAdaptiveFeatures * nColumns * 4 > largeRowsBytes ? keptShares.large : keptShares.usual;
+/** Rows of prompts that are swept in pieces take at most this much, and each keeps at least so many effects. */
+const mostRowBytes = 2 ** 31;
+const leastPerRow = 1024;
+
+/**
+ * What a search keeps of each row: everything, unless it may choose for itself how much is enough, or the prompt is so
+ * long that no machine would hold it. UserError when too little of each row could be kept.
+ */
+export function rowLimits({ maxFeatureNodes }: SearchSettings, sources: Sources): RowLimits {
+  const { count: nColumns, active } = sources;
+  const isAdaptive = maxFeatureNodes === 'adaptive';
+  const share = mostAdaptiveFeatures * nColumns * 4 > largeRowsBytes ? keptShares.large : keptShares.usual;
+  const keptShare = isAdaptive ? share : 1;
+  const wanted = isAdaptive ? mostAdaptiveFeatures : maxFeatureNodes === 'all' ? active.count : maxFeatureNodes;
+  const rows = Math.min(wanted, active.count);
+  if (sources.written.length > 0 || rows * nColumns * 4 <= mostRowBytes) {
+    return { keptShare, mostPerRow: Number.POSITIVE_INFINITY };
+  }
+  const mostPerRow = Math.floor(mostRowBytes / rows / 8);
+  if (mostPerRow >= leastPerRow) return { keptShare, mostPerRow };
+  throw new UserError(
+    'trace.tooLarge',
+    `Attributing ${rows} features of a prompt with ${active.count} active ones would take more than ${mostRowBytes / 2 ** 30} GB.`,
+    `Set Max Features to "adaptive" or to at most ${Math.floor(mostRowBytes / leastPerRow / 8)}, or choose positions.`,
+  );
 }
 
 /** How many features are attributed, and in what rounds. */
@@ -54,6 +77,8 @@ export class Search {
   readonly #known: KnownTarget[] = [];
   readonly #attributed = new Set<number>();
   readonly #done: number;
+  /** [nPos] 1 where features may be attributed; null: everywhere. */
+  readonly #mask: Uint8Array | null;
   #influence: Float64Array | null = null;
 
   constructor(
@@ -61,7 +86,9 @@ export class Search {
     outputs: readonly OutputTarget[],
     settings: SearchSettings,
     clock: PhaseClock,
+    mask: Uint8Array | null = null,
   ) {
+    this.#mask = mask;
     this.#prepared = prepared;
     this.#local = prepared.local;
     this.#sources = prepared.sources;
@@ -80,10 +107,11 @@ export class Search {
   async run(): Promise<void> {
     await this.#attributeOutputs();
     const { maxFeatureNodes, batchSize, updateInterval, adaptiveShare } = this.#settings;
-    const { count } = this.#sources.active;
+    const allowed = this.#allowed();
+    const count = allowed.length;
     if (maxFeatureNodes === 'adaptive') {
       for (;;) {
-        const ranked = this.#rank();
+        const ranked = this.#rank(Math.max(smallestAdaptiveRound, this.order.length));
         const round = this.#adaptiveRound(ranked, adaptiveShare);
         if (round.length === 0) return;
         await this.#attributeFeatures(round, Math.min(count, mostAdaptiveFeatures));
@@ -91,23 +119,23 @@ export class Search {
     }
     const wanted = maxFeatureNodes === 'all' ? count : Math.min(maxFeatureNodes, count);
     if (wanted === count) {
-      await this.#attributeFeatures(
-        Array.from({ length: count }, (_, index) => index),
-        count,
-      );
+      await this.#attributeFeatures(allowed, count);
       return;
     }
     while (this.order.length < wanted) {
       const size = Math.min(batchSize * updateInterval, wanted - this.order.length);
-      await this.#attributeFeatures(this.#rank().slice(0, size), wanted);
+      await this.#attributeFeatures(this.#rank(size), wanted);
     }
   }
 
-  finish(): { selected: Uint32Array; unexpandedInfluence: number } {
+  /** `outsideInfluence`: the part of what is unexpanded that is at positions where nothing may be attributed. */
+  finish(): { selected: Uint32Array; unexpandedInfluence: number; outsideInfluence: number } {
     const selected = Uint32Array.from(this.order).sort();
-    if (selected.length === this.#sources.active.count) return { selected, unexpandedInfluence: 0 };
-    this.#rank();
-    return { selected, unexpandedInfluence: this.#unexpanded() };
+    if (selected.length === this.#sources.active.count)
+      return { selected, unexpandedInfluence: 0, outsideInfluence: 0 };
+    this.#rank(0);
+    const [inside, outside] = [this.#unexpanded(true), this.#mask ? this.#unexpanded(false) : 0];
+    return { selected, unexpandedInfluence: inside + outside, outsideInfluence: outside };
   }
 
   /** Turns rows into edges between nodes. Sources that are no nodes are dropped; unless kept, each row as it is read. */
@@ -200,7 +228,8 @@ export class Search {
     total: number,
   ): Promise<void> {
     const before = this.#known.length;
-    await sweep(
+    const sweepAll = needsPieces(this.#prepared) ? sweepInPieces : sweep;
+    await sweepAll(
       this.#prepared,
       targets,
       reading,
@@ -233,23 +262,41 @@ export class Search {
     return directions;
   }
 
-  /** Active features that are not attributed yet, most influential first. */
-  #rank(): number[] {
-    const influence = rankSources(this.#sources, this.#store, this.#known);
-    this.#influence = influence;
-    const rest: number[] = [];
+  /** Indices of active features that may be attributed, ascending. */
+  #allowed(): number[] {
+    const allowed: number[] = [];
     for (let feature = 0; feature < this.#sources.active.count; feature++) {
-      if (!this.#attributed.has(feature)) rest.push(feature);
+      if (this.#mayAttribute(feature)) allowed.push(feature);
     }
-    return rest.sort((a, b) => influence[b] - influence[a] || a - b);
+    return allowed;
   }
 
-  /** Influence on features that are not attributed, as a share of what the outputs give. Needs a ranking. */
-  #unexpanded(): number {
+  #mayAttribute(feature: number): boolean {
+    return this.#mask === null || this.#mask[this.#sources.active.pos[feature]] === 1;
+  }
+
+  /** Features that may be attributed and are not yet, the `most` most influential ones, in that order. */
+  #rank(most: number): number[] {
+    const influence = rankSources(this.#sources, this.#store, this.#known);
+    this.#influence = influence;
+    if (most === 0) return [];
+    const rest = this.#allowed().filter((feature) => !this.#attributed.has(feature));
+    const sizes = Float64Array.from(rest, (feature) => influence[feature]);
+    // Sorting the values alone is many times faster than sorting features by them.
+    const least = sizes.slice().sort()[Math.max(0, sizes.length - most)];
+    const candidates = rest.filter((feature) => influence[feature] >= least);
+    return candidates.sort((a, b) => influence[b] - influence[a] || a - b).slice(0, most);
+  }
+
+  /**
+   * Influence on features that are not attributed, as a share of what the outputs give: those that may be, or those
+   * that may not. Needs a ranking.
+   */
+  #unexpanded(may: boolean): number {
     const influence = this.#influence!;
     let held = 0;
     for (let feature = 0; feature < this.#sources.active.count; feature++) {
-      if (!this.#attributed.has(feature)) held += influence[feature];
+      if (!this.#attributed.has(feature) && this.#mayAttribute(feature) === may) held += influence[feature];
     }
     const given = this.#outputs.reduce((sum, { probability }) => sum + probability, 0);
     return given === 0 ? 0 : held / given;
@@ -260,11 +307,11 @@ export class Search {
    * not more at once than are known already, since each round shows better which ones matter. None when done.
    */
   #adaptiveRound(ranked: readonly number[], allowedShare: number): number[] {
-    if (this.#unexpanded() < allowedShare) return [];
+    if (this.#unexpanded(true) < allowedShare) return [];
     const given = this.#outputs.reduce((sum, { probability }) => sum + probability, 0);
     const room = Math.max(0, mostAdaptiveFeatures - this.order.length);
     const most = Math.min(room, Math.max(smallestAdaptiveRound, this.order.length));
-    let left = this.#unexpanded() * given;
+    let left = this.#unexpanded(true) * given;
     let size = 0;
     while (size < Math.min(most, ranked.length) && left > (allowedShare / 2) * given) {
       left -= this.#influence![ranked[size++]];

@@ -3,6 +3,7 @@ import type { ModelDimensions } from '../model/languageModel.ts';
 import { GraphBuilder } from '../runtime/onnxModel.ts';
 import { createSession, type Provider, type Session, type SessionOptions } from '../runtime/session.ts';
 import { stepSize } from './batches.ts';
+import { PieceSessions } from './pieceSessions.ts';
 import { ThreadChoice } from './threadChoice.ts';
 
 /** The compiled steps of the sweep; the same for every layer and prompt of a model. */
@@ -27,6 +28,7 @@ export class SweepSessions {
   readonly #usesAll: boolean;
   #all: SweepSteps | null = null;
   #one: SweepSteps | null = null;
+  #pieces: PieceSessions | null = null;
 
   constructor(dimensions: ModelDimensions, provider: Provider) {
     this.#dimensions = dimensions;
@@ -35,6 +37,12 @@ export class SweepSessions {
     const isSmall = stepSize * dModel * nHeads * dHead < fewestForThreads;
     this.#choice = isSmall || provider !== 'cpu' ? null : new ThreadChoice();
     this.#usesAll = !isSmall;
+  }
+
+  /** Steps for prompts that are swept in pieces. */
+  get pieces(): PieceSessions {
+    this.#pieces ??= new PieceSessions(this.#provider);
+    return this.#pieces;
   }
 
   async steps(): Promise<SweepSteps> {
@@ -61,6 +69,8 @@ export class SweepSessions {
     for (const steps of [this.#all, this.#one]) {
       for (const session of Object.values(steps ?? {})) session[Symbol.dispose]();
     }
+    this.#pieces?.[Symbol.dispose]();
+    this.#pieces = null;
     this.#all = null;
     this.#one = null;
   }

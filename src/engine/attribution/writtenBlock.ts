@@ -5,9 +5,8 @@ import type { PositionRange } from './localModel.ts';
 
 /** Decoder rows read at a time. */
 const rowsAtOnce = 2048;
-/** Vectors of a block that is made for some positions only take about this much, and it has at most so many positions. */
+/** Vectors of a block that is made for some positions only take about this much. */
 const pieceBytes = 64 * 2 ** 20;
-const mostPiecePositions = 256;
 
 /** What is written to the residual stream at one place in the stack, by position. */
 export type WrittenBlock = {
@@ -105,12 +104,13 @@ export function featureBlock(
   return { firstPos, nPos: to, width, vectors, columns: places };
 }
 
-/** Cuts positions into ranges whose blocks at this layer fit into `pieceBytes`. */
+/** Cuts positions into ranges of at most `atOnce` whose blocks at this layer fit into `pieceBytes`. */
 export function pieceRanges(
   columns: SourceColumns,
   set: TranscoderSet,
   writeLayer: number,
   { from, to }: PositionRange,
+  atOnce = 256,
 ): PositionRange[] {
   const used = placesAt(columns, set, writeLayer);
   const mostPlaces = pieceBytes / (set.dModel * 4);
@@ -120,7 +120,7 @@ export function pieceRanges(
   for (let pos = from; pos < to; pos++) {
     width = Math.max(width, used[pos]);
     const span = pos + 1 - start;
-    if (span > 1 && (span > mostPiecePositions || span * width > mostPlaces)) {
+    if (span > 1 && (span > atOnce || span * width > mostPlaces)) {
       ranges.push({ from: start, to: pos });
       start = pos;
       width = used[pos];

@@ -1,0 +1,186 @@
+import { floatTensor, type Tensor } from '../runtime/session.ts';
+import type { PreparedSweep } from './directEffects.ts';
+import type { LocalModel, PositionRange } from './localModel.ts';
+import type { PieceSteps } from './pieceSessions.ts';
+import { tokenColumn } from './writtenBlock.ts';
+
+type State = {
+  readonly positions: PositionRange;
+  readonly nRows: number;
+  /** [pos, nRows, dModel] */
+  readonly gradient: Float32Array;
+};
+
+/**
+ * Carries gradients back through one layer's attention, in place, and adds the effects of the special tokens at the
+ * start that are looked at there:
+ *   gradient[k, row] += Σ_head Σ_q pattern[head, q, k] · (gradient[q, row] · output_head) · value_head
+ * One key-value head and `atOnce` keys at a time, so that no array grows with the square of the prompt.
+ */
+export async function carryInPieces(
+  { local, sources, sessions, special, work }: PreparedSweep,
+  layer: number,
+  { positions, nRows, gradient }: State,
+  effects: Float32Array,
+  atOnce: number,
+): Promise<void> {
+  const steps = await sessions.pieces.steps();
+  const { dModel, nHeads, nKeyValueHeads, dHead } = local.model.dimensions;
+  const groups = nHeads / nKeyValueHeads;
+  const nPos = positions.to - positions.from;
+  const { output, value } = local.carryWeights(layer);
+  const mixer = new Mixer(local, steps, layer, positions);
+  const perKey = nRows * dHead;
+  const byQuery = Array.from({ length: groups }, () => new Float32Array(nPos * perKey));
+  const byKey = Array.from({ length: nKeyValueHeads }, () => new Float32Array(nPos * perKey));
+  for (let kvHead = 0; kvHead < nKeyValueHeads; kvHead++) {
+    for (let group = 0; group < groups; group++) {
+      const head = kvHead * groups + group;
+      const weights = output.subarray(head * dModel * dHead, (head + 1) * dModel * dHead);
+      work.multiplications += nPos * nRows * dModel * dHead;
+      await steps.project.run(
+        { x: floatTensor(gradient, [nPos * nRows, dModel]), w: floatTensor(weights, [dModel, dHead]) },
+        { y: floatTensor(byQuery[group], [nPos * nRows, dHead]) },
+      );
+    }
+    for (let from = positions.from; from < positions.to; from += atOnce) {
+      const keys = { from, to: Math.min(from + atOnce, positions.to) };
+      const place = (from - positions.from) * perKey;
+      work.multiplications += groups * (keys.to - from) * (positions.to - from) * perKey;
+      await mixer.mix(kvHead, keys, byQuery, perKey, byKey[kvHead].subarray(place, place + (keys.to - from) * perKey));
+    }
+    if (positions.from === 0 || special.count === 0) continue;
+    const looked = new Float32Array(special.count * perKey);
+    await mixer.mix(kvHead, { from: 0, to: special.count }, byQuery, perKey, looked);
+    const read = special.values[layer].subarray(kvHead * special.count * dHead * special.count);
+    for (let row = 0; row < nRows; row++) {
+      for (let token = 0; token < special.count; token++) {
+        let sum = 0;
+        for (let key = 0; key < special.count; key++) {
+          for (let i = 0; i < dHead; i++) {
+            sum += looked[key * perKey + row * dHead + i] * read[(key * dHead + i) * special.count + token];
+          }
+        }
+        effects[row * sources.count + tokenColumn(sources, token)] += sum;
+      }
+    }
+  }
+  work.multiplications += nPos * nRows * nKeyValueHeads * dHead * dModel;
+  for (let from = 0; from < nPos; from += atOnce) {
+    const count = Math.min(atOnce, nPos - from) * nRows;
+    const part = gradient.subarray(from * nRows * dModel, (from * nRows + count) * dModel);
+    let sum: Tensor = floatTensor(part, [count, dModel]);
+    for (let kvHead = 0; kvHead < nKeyValueHeads; kvHead++) {
+      const x = byKey[kvHead].subarray(from * perKey, from * perKey + count * dHead);
+      const w = value.subarray(kvHead * dHead * dModel, (kvHead + 1) * dHead * dModel);
+      const { y } = await steps.projectOnto.run({
+        x: floatTensor(x, [count, dHead]),
+        w: floatTensor(w, [dHead, dModel]),
+        sum,
+      });
+      sum = y;
+    }
+    part.set(sum.data as Float32Array);
+  }
+}
+
+/** Sums over the queries of one layer what they pass on to some keys. */
+class Mixer {
+  readonly #local: LocalModel;
+  readonly #steps: PieceSteps;
+  readonly #layer: number;
+  readonly #queries: PositionRange;
+  /** [pos] 0, 1, 2 …: where queries and keys are. */
+  readonly #places: Float32Array;
+  /** [pos] */
+  readonly #queryScale: Float32Array;
+
+  constructor(local: LocalModel, steps: PieceSteps, layer: number, queries: PositionRange) {
+    this.#local = local;
+    this.#steps = steps;
+    this.#layer = layer;
+    this.#queries = queries;
+    const { nPos, layers } = local.run;
+    this.#places = Float32Array.from({ length: nPos }, (_, pos) => pos);
+    this.#queryScale = layers[layer].postAttnNormScale ?? new Float32Array(nPos).fill(1);
+  }
+
+  /**
+   * byKey[key, number] = Σ_head Σ_query pattern[head, query, key] · byQuery[head][query, number]
+   * @param byQuery of the heads that share the key-value head: [query, number] from the first query on
+   * @param byKey   [key, number]
+   */
+  async mix(
+    kvHead: number,
+    keys: PositionRange,
+    byQuery: readonly Float32Array[],
+    nNumbers: number,
+    byKey: Float32Array,
+  ): Promise<void> {
+    const { from: firstQuery, to } = this.#queries;
+    // Queries before the keys do not see them.
+    const queries = { from: Math.max(firstQuery, keys.from), to };
+    const [nKeys, nQueries] = [keys.to - keys.from, to - queries.from];
+    let sum: Tensor = floatTensor(new Float32Array(byKey.length), [nKeys, nNumbers]);
+    for (let group = 0; group < byQuery.length; group++) {
+      const rows = byQuery[group].subarray((queries.from - firstQuery) * nNumbers);
+      const feeds = {
+        byQuery: floatTensor(rows.subarray(0, nQueries * nNumbers), [nQueries, nNumbers]),
+        sum,
+      };
+      ({ byKey: sum } = await this.#mixHead(kvHead * byQuery.length + group, kvHead, queries, keys, feeds));
+    }
+    byKey.set(sum.data as Float32Array);
+  }
+
+  #mixHead(
+    head: number,
+    kvHead: number,
+    queries: PositionRange,
+    keys: PositionRange,
+    feeds: Record<string, Tensor>,
+  ): Promise<Record<string, Tensor>> {
+    const { attnFactors, attnNormScale } = this.#local.run.layers[this.#layer];
+    const [nKeys, nQueries] = [keys.to - keys.from, queries.to - queries.from];
+    if (!attnFactors) {
+      const pattern = floatTensor(this.#patternPart(head, queries, keys), [nKeys, nQueries]);
+      return this.#steps.mix.run({ ...feeds, pattern });
+    }
+    const { nPos, queries: allQueries, keys: allKeys, logSums, window, softCap } = attnFactors;
+    const width = allKeys.length / (this.#local.model.dimensions.nKeyValueHeads * nPos);
+    const rowOf = (values: Float32Array, start = 0) =>
+      floatTensor(values.subarray(start + queries.from, start + queries.to), [1, nQueries]);
+    const columnOf = (values: Float32Array) => floatTensor(values.subarray(keys.from, keys.to), [nKeys, 1]);
+    const step = softCap === null ? this.#steps.mixFactors : this.#steps.mixCappedFactors;
+    const queryStart = (head * nPos + queries.from) * width;
+    const keyStart = (kvHead * nPos + keys.from) * width;
+    return step.run({
+      ...feeds,
+      queries: floatTensor(allQueries.subarray(queryStart, queryStart + nQueries * width), [nQueries, width]),
+      keys: floatTensor(allKeys.subarray(keyStart, keyStart + nKeys * width), [nKeys, width]),
+      logSums: rowOf(logSums, head * nPos),
+      queryScale: rowOf(this.#queryScale),
+      queryPlace: rowOf(this.#places),
+      keyScale: columnOf(attnNormScale),
+      keyPlace: columnOf(this.#places),
+      window: floatTensor(new Float32Array([window ?? nPos]), [1]),
+      ...(softCap === null ? {} : { softCap: floatTensor(new Float32Array([softCap]), [1]) }),
+    });
+  }
+
+  /** [key, query] of a pattern that the run kept, with the norm scales at both ends. */
+  #patternPart(head: number, queries: PositionRange, keys: PositionRange): Float32Array {
+    const { attnPattern, attnNormScale } = this.#local.run.layers[this.#layer];
+    const { nPos } = this.#local.run;
+    const nQueries = queries.to - queries.from;
+    const part = new Float32Array((keys.to - keys.from) * nQueries);
+    for (let query = queries.from; query < queries.to; query++) {
+      const row = (head * nPos + query) * nPos;
+      for (let key = keys.from; key < keys.to && key <= query; key++) {
+        const place = (key - keys.from) * nQueries + query - queries.from;
+        part[place] = attnPattern[row + key] * attnNormScale[key] * this.#queryScale[query];
+      }
+    }
+    return part;
+  }
+}

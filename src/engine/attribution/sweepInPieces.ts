@@ -1,0 +1,193 @@
+import { floatTensor } from '../runtime/session.ts';
+import { type Batch, planBatches } from './batches.ts';
+import { carryInPieces } from './carryInPieces.ts';
+import { addEffects, inject, type PreparedSweep, rowsFrom, type Target } from './directEffects.ts';
+import { writtenAt } from './sources.ts';
+import type { SweepSteps } from './sweepSessions.ts';
+import { pieceRanges, tokenBlock, type WrittenBlock } from './writtenBlock.ts';
+
+/** How much is in memory at a time. */
+export type PieceSizes = {
+  /** Of the gradients and effects of the rows that are swept together, about. */
+  readonly batchBytes: number;
+  /** Positions whose sources, or keys of one head whose pattern, are there. */
+  readonly positions: number;
+};
+const usualSizes: PieceSizes = { batchBytes: 2 ** 30, positions: 256 };
+
+/**
+ * Whether a prompt is too large for `sweep`: what its features write is not kept, or its attention patterns are not.
+ */
+export function needsPieces({ local, sources }: PreparedSweep): boolean {
+  return sources.written.length === 0 || local.run.layers.some(({ attnFactors }) => attnFactors !== null);
+}
+
+/**
+ * The direct effects that `sweep` gives, with memory that grows only linearly with the prompt: attention is carried
+ * through some keys of a head at a time, and what features write is read again a few positions at a time.
+ * @param onStep called before each layer of each batch with targets done so far; may throw to cancel
+ */
+export async function sweepInPieces(
+  prepared: PreparedSweep,
+  targets: readonly Target[],
+  reading: (target: number) => Float32Array,
+  deliver: (target: number, effects: Float32Array) => void,
+  onStep: (done: number) => Promise<void>,
+  sizes: PieceSizes = usualSizes,
+): Promise<void> {
+  const { sources, local } = prepared;
+  const { dModel, dHead, nHeads } = local.model.dimensions;
+  const perPosition = (dModel + 2 * nHeads * dHead) * 4;
+  const rows = Math.max(1, Math.floor(sizes.batchBytes / (sources.nPos * perPosition + sources.count * 4)));
+  const batches = planBatches(targets, sources.firstPos, { step: rows * sources.nPos, rows });
+  const longest = batches.reduce(
+    (most, { positions, targets: { length } }) => Math.max(most, (positions.to - positions.from) * length),
+    0,
+  );
+  const gradient = new Float32Array(longest * dModel);
+  const effects = new Float32Array(
+    batches.reduce((most, batch) => Math.max(most, batch.targets.length), 0) * sources.count,
+  );
+  const steps = await prepared.sessions.steps();
+  let done = 0;
+  for (const batch of batches) {
+    effects.fill(0);
+    const onLayer = (share: number) => onStep(done + Math.floor(share * batch.targets.length));
+    await sweepBatch({ ...prepared, steps }, targets, batch, reading, { gradient, effects, sizes }, onLayer);
+    batch.targets.forEach((target, row) => {
+      deliver(target, effects.subarray(row * sources.count, (row + 1) * sources.count));
+    });
+    done += batch.targets.length;
+  }
+}
+
+type Buffers = {
+  /** [pos, row, dModel] with room for all rows */
+  readonly gradient: Float32Array;
+  /** [row, source column] */
+  readonly effects: Float32Array;
+  readonly sizes: PieceSizes;
+};
+
+async function sweepBatch(
+  prepared: PreparedSweep & { readonly steps: SweepSteps },
+  targets: readonly Target[],
+  batch: Batch,
+  reading: (target: number) => Float32Array,
+  buffers: Buffers,
+  onLayer: (share: number) => Promise<void>,
+): Promise<void> {
+  const { local } = prepared;
+  const { dModel, nLayers } = local.model.dimensions;
+  const { positions, topLayer } = batch;
+  let nRows = 0;
+  for (let layer = topLayer; layer >= 0; layer--) {
+    await onLayer((topLayer - layer) / (topLayer + 1));
+    const joined = rowsFrom(batch, targets, layer);
+    makeRoom(buffers.gradient, positions.to - positions.from, nRows, joined, dModel);
+    nRows = joined;
+    const length = (positions.to - positions.from) * nRows * dModel;
+    const state = { positions, nRows, gradient: buffers.gradient.subarray(0, length) };
+    inject(state, targets, batch, layer, dModel, reading);
+    if (layer < nLayers) await carryInPieces(prepared, layer, state, buffers.effects, buffers.sizes.positions);
+    for (const block of blocksBelow(prepared, layer, positions, buffers.sizes.positions)) {
+      await readOff(prepared, state, block, buffers.effects);
+    }
+    if (layer > 0) await throughSkip(prepared, layer - 1, state, buffers.sizes.positions);
+  }
+}
+
+/** [pos, from, dModel] becomes [pos, to, dModel] in place, the new rows 0. */
+function makeRoom(gradient: Float32Array, nPos: number, from: number, to: number, dModel: number): void {
+  if (from === to) return;
+  for (let pos = nPos - 1; pos >= 0; pos--) {
+    const start = pos * to * dModel;
+    gradient.copyWithin(start, pos * from * dModel, (pos + 1) * from * dModel);
+    gradient.fill(0, start + from * dModel, start + to * dModel);
+  }
+}
+
+type State = { readonly positions: Batch['positions']; readonly nRows: number; readonly gradient: Float32Array };
+
+/** What is written just below a layer, by the MLP of the layer before it or the embedding, some positions at a time. */
+function* blocksBelow(
+  { local, sources }: PreparedSweep,
+  layer: number,
+  positions: Batch['positions'],
+  atOnce: number,
+): Generator<WrittenBlock> {
+  if (layer === 0) {
+    yield tokenBlock(sources, local.run.tokenVectors, positions.from);
+    return;
+  }
+  // Special tokens at the start have no features and no errors.
+  const own = { from: Math.max(positions.from, sources.firstPos), to: positions.to };
+  for (const range of pieceRanges(sources, local.set, layer - 1, own, atOnce)) {
+    const whole: WrittenBlock | undefined = sources.written[layer - 1];
+    yield whole ? partOf(whole, range) : writtenAt(local, sources, layer - 1, range);
+  }
+}
+
+function partOf(block: WrittenBlock, { from, to }: Batch['positions']): WrittenBlock {
+  const { firstPos, width, columns, vectors } = block;
+  const [start, end] = [(from - firstPos) * width, (to - firstPos) * width];
+  const dModel = vectors.length / columns.length;
+  return {
+    firstPos: from,
+    nPos: to,
+    width,
+    vectors: vectors.subarray(start * dModel, end * dModel),
+    columns: columns.subarray(start, end),
+  };
+}
+
+/** The effects of a block that lies within the batch's positions, or begins with them. */
+async function readOff(
+  { local, sources, steps, work }: PreparedSweep & { readonly steps: SweepSteps },
+  { positions, nRows, gradient }: State,
+  block: WrittenBlock,
+  effects: Float32Array,
+): Promise<void> {
+  const { dModel } = local.model.dimensions;
+  const { width } = block;
+  const nPos = Math.min(block.nPos, positions.to) - block.firstPos;
+  const start = (block.firstPos - positions.from) * nRows * dModel;
+  work.multiplications += nPos * nRows * width * dModel;
+  const dots = new Float32Array(nPos * nRows * width);
+  await steps.dots.run(
+    {
+      gradient: floatTensor(gradient.subarray(start, start + nPos * nRows * dModel), [nPos, nRows, dModel]),
+      vectors: floatTensor(block.vectors.subarray(0, nPos * width * dModel), [nPos, width, dModel]),
+    },
+    { dots: floatTensor(dots, [nPos, nRows, width]) },
+  );
+  addEffects(dots, nRows, block, sources.count, effects);
+}
+
+/** Through a layer's skip matrix, where the set has one; some positions at a time, in place. */
+async function throughSkip(
+  { local, steps }: PreparedSweep & { readonly steps: SweepSteps },
+  layer: number,
+  { positions, nRows, gradient }: State,
+  atOnce: number,
+): Promise<void> {
+  const skip = local.skipWeights(layer);
+  if (!skip) return;
+  const { dModel } = local.model.dimensions;
+  const perPosition = nRows * dModel;
+  for (let from = positions.from; from < positions.to; from += atOnce) {
+    const nPos = Math.min(atOnce, positions.to - from);
+    const part = gradient.subarray((from - positions.from) * perPosition, (from - positions.from + nPos) * perPosition);
+    const next = new Float32Array(part.length);
+    const dims = [nPos, nRows, dModel];
+    await steps.skip.run(
+      {
+        gradient: floatTensor(part, dims),
+        matrix: floatTensor(skip.matrix, [dModel, dModel]),
+        scale: floatTensor(skip.scale.subarray(from, from + nPos), [nPos, 1, 1]),
+      },
+      { carried: floatTensor(next, dims) },
+    );
+    part.set(next);
+  }
+}

@@ -1,0 +1,130 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { cutAtCount } from '../../src/engine/attribution/cutAtCount.ts';
+import { RowStore } from '../../src/engine/attribution/rowStore.ts';
+import { errorColumn, pieceRanges } from '../../src/engine/attribution/writtenBlock.ts';
+import { openPrompt } from '../support/openPrompt.ts';
+import { checkClose } from '../support/tensors.ts';
+
+/** Grouped queries, skip, cross-layer, norms after, windows, sinks, capped scores, four special tokens. */
+const cases = ['llama-plt-relu', 'llama-plt-skip', 'gemma2-clt', 'gemma3-plt-gs2-skip', 'gemma3-it-plt', 'gpt-oss-clt'];
+
+/** One row at a time, two positions at a time: every boundary between pieces is met. */
+const small = { batchBytes: 1, positions: 2 };
+
+for (const name of cases) {
+  test(`on ${name} pieces give the effects of the whole, with patterns kept and with patterns made again`, async () => {
+    using whole = await openPrompt(name);
+    const expected = await whole.effects();
+    // All at once through the pieces' steps, row by row, and everything in pieces that can be.
+    for (const [patternBytes, mostBytes, sizes] of [
+      [undefined, undefined, { batchBytes: 2 ** 30, positions: 256 }],
+      [undefined, 0, small],
+      [1, 0, small],
+      [1, undefined, { batchBytes: 2 ** 20, positions: 3 }],
+    ] as const) {
+      using prompt = await openPrompt(name, { patternBytes, mostBytes });
+      assert.equal(prompt.sources.written.length === 0, mostBytes === 0);
+      assert.equal(prompt.local.run.layers[0].attnFactors !== null, patternBytes === 1);
+      const effects = await prompt.effects(sizes);
+      assert.equal(effects.length, expected.length);
+      effects.forEach((row, target) => {
+        const largest = expected[target].reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+        row.forEach((value, column) => {
+          const difference = Math.abs(value - expected[target][column]);
+          assert.ok(difference <= 2e-5 * largest, `${column} on ${target}: ${value}, not ${expected[target][column]}`);
+        });
+      });
+      prompt.sources.errors.forEach((errors, layer) => {
+        checkClose(`errors of layer ${layer}`, errors, whole.sources.errors[layer], 2e-5);
+      });
+    }
+  });
+}
+
+test('where features are no sources of their own, their error has the effect that they all have together', async () => {
+  for (const name of ['llama-plt-relu', 'gemma2-clt', 'gemma3-plt-gs2-skip']) {
+    using whole = await openPrompt(name);
+    const { active, nPos, nLayers, firstPos } = whole.sources;
+    const mask = Uint8Array.from({ length: nPos }, (_, pos) => (pos % 2 === 0 ? 1 : 0));
+    using chosen = await openPrompt(name, { sourceMask: mask });
+    const [all, some] = [await whole.effects(), await chosen.effects()];
+    const own = chosen.sources.active;
+    assert.ok(own.count > 0 && own.count < active.count && own.pos.every((pos) => mask[pos] === 1));
+    // What features at the other positions write to each layer.
+    const expected = Array.from({ length: nLayers }, (_, layer) =>
+      Array.from({ length: nPos }, (_, pos) => all[active.count][errorColumn(whole.sources, layer, pos)]),
+    );
+    for (const [layer, block] of whole.sources.written.entries()) {
+      // Cross-layer features write to several layers, and their one effect is the sum: only per-layer ones can be told apart.
+      if (name === 'gemma2-clt') break;
+      block.columns.forEach((column) => {
+        if (column < 0 || column >= active.count || mask[active.pos[column]]) return;
+        expected[layer][active.pos[column]] += all[active.count][column];
+      });
+    }
+    const got = (layer: number, pos: number) => some[own.count][errorColumn(chosen.sources, layer, pos)];
+    if (name !== 'gemma2-clt') {
+      for (let layer = 0; layer < nLayers; layer++) {
+        for (let pos = firstPos; pos < nPos; pos++) {
+          assert.ok(Math.abs(got(layer, pos) - expected[layer][pos]) < 2e-5, `${layer} ${pos}`);
+        }
+      }
+    }
+    // In any case nothing is lost: all effects together stay what they are.
+    const total = (row: Float32Array) => row.reduce((sum, value) => sum + value, 0);
+    assert.ok(Math.abs(total(some[own.count]) - total(all[active.count])) < 1e-4);
+  }
+});
+
+test('ranges of positions cover all of them once and stay within their limit', async () => {
+  using prompt = await openPrompt('llama-clt-jumprelu');
+  const { sources, local } = prompt;
+  for (const atOnce of [1, 2, 5, 100]) {
+    for (let layer = 0; layer < sources.nLayers; layer++) {
+      const ranges = pieceRanges(sources, local.set, layer, { from: 1, to: sources.nPos }, atOnce);
+      assert.equal(ranges[0].from, 1);
+      assert.equal(ranges.at(-1)?.to, sources.nPos);
+      ranges.forEach(({ from, to }, index) => {
+        assert.ok(to > from && to - from <= atOnce);
+        if (index > 0) assert.equal(from, ranges[index - 1].to);
+      });
+    }
+  }
+});
+
+test('a row that may keep only so many effects keeps the largest, and tells how much that drops', async () => {
+  using prompt = await openPrompt('llama-plt-relu');
+  const { sources, local } = prompt;
+  const row = (await prompt.effects())[sources.active.count];
+  const store = new RowStore(sources, { keptShare: 1, mostPerRow: 10 });
+  const target = { layer: local.model.dimensions.nLayers, pos: sources.nPos - 1 };
+  store.add(0, target, row);
+  const { columns, values, sum } = store.read(0);
+  const sizes = Array.from(row, Math.abs).sort((a, b) => b - a);
+  assert.deepEqual(
+    Array.from(values, Math.abs).sort((a, b) => b - a),
+    sizes.slice(0, 10),
+  );
+  columns.forEach((column, index) => {
+    assert.equal(row[column], values[index]);
+  });
+  const kept = values.reduce((total, value) => total + Math.abs(value), 0);
+  assert.ok(Math.abs(store.droppedShare - (1 - kept / sum)) < 1e-6 && store.droppedShare > 0.01);
+});
+
+test('at most the wanted number of values is above the cut, and one more would be too many', () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.float({ min: 0, max: 3, noNaN: true }), { minLength: 1, maxLength: 60 }),
+      fc.nat(70),
+      (values, most) => {
+        const cut = cutAtCount(Float64Array.from(values), most);
+        const above = values.filter((value) => value > cut).length;
+        const from = values.filter((value) => value >= cut).length;
+        assert.ok(above <= most && (from > most || cut === 0));
+      },
+    ),
+  );
+});

@@ -1,0 +1,95 @@
+import path from 'node:path';
+import { type AttributionRequest, Attributor } from '../../src/engine/attribution/attribute.ts';
+import { prepareSweep, sweep } from '../../src/engine/attribution/directEffects.ts';
+import { LocalModel } from '../../src/engine/attribution/localModel.ts';
+import { findActiveFeatures, gatherSources } from '../../src/engine/attribution/sources.ts';
+import { type PieceSizes, sweepInPieces } from '../../src/engine/attribution/sweepInPieces.ts';
+import { SweepSessions } from '../../src/engine/attribution/sweepSessions.ts';
+import { loadModel } from '../../src/engine/model/loadModel.ts';
+import { Encoder } from '../../src/engine/transcoders/encode.ts';
+import { encoderRows } from '../../src/engine/transcoders/featureRows.ts';
+import { loadTranscoders } from '../../src/engine/transcoders/load.ts';
+import { featureInput } from '../../src/engine/transcoders/tapPoint.ts';
+import { goldenJson, goldensFolder } from './goldens.ts';
+
+/** A case of the goldens: its model, transcoders and prompt. @param patternBytes see `loadModel` */
+export async function openPair(name: string, patternBytes?: number) {
+  const fields = goldenJson(name, 'case.json');
+  const folder = path.join(goldensFolder, name);
+  const model = await loadModel(path.join(folder, String(fields.model)), { patternBytes });
+  const set = loadTranscoders(path.join(folder, String(fields.transcoders)), model.dimensions);
+  const attributor = new Attributor(model, set);
+  const request: AttributionRequest = {
+    ids: fields.token_ids as number[],
+    firstPos: Number(fields.zero_positions),
+    targets: { type: 'top', maxLogits: 3, logitProbability: 0.8 },
+    settings: { batchSize: 4, updateInterval: 1, maxFeatureNodes: 'all', adaptiveShare: 0.02 },
+  };
+  return {
+    model,
+    set,
+    attributor,
+    request,
+    [Symbol.dispose]: () => {
+      attributor[Symbol.dispose]();
+      set[Symbol.dispose]();
+      model[Symbol.dispose]();
+    },
+  };
+}
+
+/** How a prompt is made ready; by default as short prompts are. */
+type PromptOptions = {
+  readonly patternBytes?: number;
+  /** Of what features write. */
+  readonly mostBytes?: number;
+  /** [nPos] 1 where features are sources of their own. */
+  readonly sourceMask?: Uint8Array;
+};
+
+/** A prompt ready for the sweep, with an output direction of its own. */
+export async function openPrompt(name: string, { patternBytes, mostBytes, sourceMask }: PromptOptions = {}) {
+  const pair = await openPair(name, patternBytes);
+  const { model, set, request } = pair;
+  const noWait = async () => {};
+  const encoder = new Encoder(set);
+  const run = await model.forward(request.ids, { logits: 'none' });
+  const active = await findActiveFeatures(model, set, encoder, run, request.firstPos, noWait, sourceMask);
+  const local = new LocalModel(model, set, run);
+  const sources = await gatherSources(local, encoder, active, request.firstPos, noWait, mostBytes);
+  const direction = Float32Array.from({ length: set.dModel }, (_, i) => Math.sin(i + 1));
+  return {
+    local,
+    sources,
+    direction,
+    /** Effects on every active feature, then on the output: [source column] each. @param sizes null: not in pieces */
+    effects: async (sizes: PieceSizes | null = null): Promise<Float32Array[]> => {
+      using sessions = new SweepSessions(model.dimensions, 'cpu');
+      const prepared = await prepareSweep(local, sources, sessions);
+      const targets = Array.from(active.layer, (layer, index) => ({ layer, pos: active.pos[index] }));
+      targets.push({ layer: model.dimensions.nLayers, pos: run.nPos - 1 });
+      const reading = (target: number) => {
+        if (target === active.count) return local.finalReading(direction, run.nPos - 1);
+        const row = encoderRows(set.layers[active.layer[target]].encoder, [active.feature[target]], set.dModel);
+        local.scaleReading(active.layer[target], active.pos[target], row);
+        return row;
+      };
+      const rows: Float32Array[] = [];
+      const keep = (target: number, effects: Float32Array) => {
+        rows[target] = effects.slice();
+      };
+      if (sizes) await sweepInPieces(prepared, targets, reading, keep, noWait, sizes);
+      else await sweep(prepared, targets, reading, keep, noWait);
+      return rows;
+    },
+    /** Less the encoder's bias, which is no effect. */
+    preActivation: async (layer: number, pos: number, feature: number): Promise<number> => {
+      const values = await encoder.preActivations(layer, featureInput(set.inputHook, model, run, layer), run.nPos);
+      return values[pos * set.nFeatures + feature] - set.layers[layer].encoderBias[feature];
+    },
+    [Symbol.dispose]: () => {
+      encoder[Symbol.dispose]();
+      pair[Symbol.dispose]();
+    },
+  };
+}
