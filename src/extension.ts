@@ -2,7 +2,7 @@ import path from 'node:path';
 import * as vscode from 'vscode';
 import { CircuitTests } from './host/circuitTests.ts';
 import { chooseModel } from './host/commands/chooseModel.ts';
-import { compareTraces } from './host/commands/compareTraces.ts';
+import { compareTraces, openMergedGraph } from './host/commands/compareTraces.ts';
 import { createCircuitTest } from './host/commands/createCircuitTest.ts';
 import { exportGraph, openShareLink, saveGraphAs } from './host/commands/exportGraph.ts';
 import {
@@ -37,6 +37,7 @@ import { HostedExamples } from './host/hostedExamples.ts';
 import { createLog } from './host/log.ts';
 import { ModelLibrary } from './host/modelLibrary.ts';
 import { CircuitEditor } from './host/panel/circuitEditor.ts';
+import { ComparisonPanels } from './host/panel/comparisonPanels.ts';
 import { GraphPanels } from './host/panel/graphPanels.ts';
 import { Jobs } from './host/runJob.ts';
 import { showError } from './host/showError.ts';
@@ -65,6 +66,14 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
   const pageServices = { extensionUri, engine, traces, log, hostedExamples, memory: context.globalState };
   const loaded = traces.load();
   const panels = new GraphPanels(pageServices, context.workspaceState, loaded);
+  const comparisons = new ComparisonPanels(
+    {
+      ...{ extensionUri, engine, traces, log },
+      openGraph: (id) => panels.open(id),
+      openMerged: (left, right) => openMergedGraph(traces, panels, left, right),
+    },
+    loaded,
+  );
   const circuitEditor = new CircuitEditor(pageServices, (graph) => pairForGraph(extensionPath, graph, traces.records));
   const features = new FeaturesView(traces, context.workspaceState);
   const memory = context.workspaceState;
@@ -92,7 +101,7 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
     'promptCircuits.openShareLink': () => openShareLink(traces, panels),
     'promptCircuits.createCircuitTest': (record?: TraceRecord) =>
       createCircuitTest({ extensionPath, engine, traces, jobs }, record),
-    'promptCircuits.compareTraces': (record?: TraceRecord) => compareTraces(traces, panels, record),
+    'promptCircuits.compareTraces': (record?: TraceRecord) => compareTraces(traces, comparisons, record),
     'promptCircuits.inspectActivations': (row?: FeatureRow) =>
       inspectActivations(engine, traces, jobs, inspections, row),
     'promptCircuits.groupFeatures': () => groupFeaturesBy(features),
@@ -130,7 +139,7 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
     context.subscriptions.push(vscode.commands.registerCommand(id, guarded));
   }
   context.subscriptions.push(
-    ...[log, engine, traces, jobs, panels, circuitEditor, features, inspections],
+    ...[log, engine, traces, jobs, panels, comparisons, circuitEditor, features, inspections],
     new TracesView(traces),
     library,
     new ModelsView(extensionPath, library, jobs),

@@ -61,6 +61,11 @@ export function compareGraphs(left: CircuitGraph, right: CircuitGraph): GraphCom
   return { positions, nodes: { onlyLeft, onlyRight, both }, edges: compareEdges(left, right, rightOf) };
 }
 
+/** True for a node whose activation in the right graph is more than a tenth away from that in the left. */
+export function isChanged(left: CircuitGraph, { activationChange, left: index }: SharedNode): boolean {
+  return Math.abs(activationChange ?? 0) > 0.1 * Math.abs(left.nodes[index].activation ?? 0);
+}
+
 function nodeKey(node: GraphNode, place: number | undefined): string {
   if (node.kind === 'logit') return `logit ${node.feature} ${node.label}`;
   if (node.kind === 'token') return `token ${place} ${node.label}`;

@@ -6,7 +6,7 @@ import type { CircuitGraph } from '../../src/graph/circuitGraph.ts';
 import { readGraph } from '../../src/graph/readGraph.ts';
 import { groupFeatures, influenceById, influenceOfGroup, nodeLabel, visibleToken } from '../../src/host/featureTree.ts';
 import { inspectionText } from '../../src/host/inspectionText.ts';
-import { mergeGraphs } from '../../src/host/mergeGraphs.ts';
+import { mergeGraphs } from '../../src/graph/mergeGraphs.ts';
 
 function golden(name: string): CircuitGraph {
   const file = path.resolve(import.meta.dirname, `../fixtures/goldens/${name}/graph.json`);
@@ -81,7 +81,7 @@ test("a node is called by the user's label, else the set's, else its number", ()
 });
 
 test('a graph merged with itself is itself: every node once, every weight kept', () => {
-  const merged = mergeGraphs(graph, graph, ['a', 'b']);
+  const merged = mergeGraphs(graph, graph, ['a', 'b']).graph;
   assert.equal(merged.nodes.length, graph.nodes.length);
   assert.deepEqual([...merged.edges.weight].toSorted(), [...graph.edges.weight].toSorted());
   assert.deepEqual(merged.view.supernodes, []);
@@ -95,7 +95,7 @@ test('merging two graphs keeps all nodes, says whose they are, and edges stay be
     node === first ? { ...node, feature: 9999, id: `${node.id}x` as typeof node.id } : node,
   );
   const right = { ...graph, nodes: kept };
-  const merged = mergeGraphs(left, right, ['Dallas', 'Oakland']);
+  const merged = mergeGraphs(left, right, ['Dallas', 'Oakland']).graph;
   assert.equal(merged.nodes.length, graph.nodes.length + 1);
   const groups = new Map(merged.view.supernodes.map((group) => [group.label, group.members]));
   assert.deepEqual(groups.get('Only Dallas'), [first.id]);

@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { emptyView } from '../../src/graph/circuitGraph.ts';
 import { rangesInDocument } from '../../src/host/editor/placedText.ts';
 import { tokenRanges } from '../../src/host/editor/tokenPlaces.ts';
+import { readComparisonMessage } from '../../src/host/panel/readComparisonMessage.ts';
 import { readMessage } from '../../src/host/panel/readMessage.ts';
 import { remedyFor } from '../../src/host/remedies.ts';
 
@@ -119,4 +120,26 @@ test('ranges in the document cover as many units as those of the text', () => {
       assert.equal(covered, Math.max(0, Math.min(end, text) - Math.min(start, text)));
     }),
   );
+});
+
+test('messages of the comparison are let through, and nothing else', () => {
+  const good: unknown[] = [
+    { type: 'ready' },
+    { type: 'selectNode', side: 'left', node: '1_2_3' },
+    { type: 'openTrace', side: 'right', node: null },
+    { type: 'openMerged' },
+    { type: 'failedAction' },
+  ];
+  for (const message of good) assert.equal(readComparisonMessage(message), message);
+  const bad: unknown[] = [
+    null,
+    [],
+    'ready',
+    { type: 'selectNode', side: 'middle', node: '1' },
+    { type: 'selectNode', side: 'left', node: null },
+    { type: 'openTrace', side: '__proto__', node: null },
+    { type: 'openTrace', side: 'left', node: 3 },
+    { type: 'intervene' },
+  ];
+  for (const message of bad) assert.equal(readComparisonMessage(message), null, JSON.stringify(message));
 });

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { chromium } from 'playwright-core';
+import type { ToComparison } from '../../src/protocol/comparison.ts';
 import type { ToPanel } from '../../src/protocol/panel.ts';
 import type { PageCase } from './page.ts';
 import { outFolder, packed, writePage } from './page.ts';
@@ -10,6 +11,7 @@ declare global {
   interface Window {
     whenIdle: () => Promise<void>;
     placeOfNode: (id: string) => { x: number; y: number } | null;
+    placeInPane: (pane: 'left' | 'right' | 'one', id: string) => { x: number; y: number } | null;
     posted: readonly { readonly type: string }[];
     deliverPacked: (text: string) => void;
   }
@@ -56,7 +58,7 @@ export async function picture(page: Page, name: string): Promise<void> {
 }
 
 /** Says something to the page as the extension would, and waits until it has been drawn. */
-export async function deliver(page: Page, message: ToPanel): Promise<void> {
+export async function deliver(page: Page, message: ToPanel | ToComparison): Promise<void> {
   await page.evaluate((text) => window.deliverPacked(text), JSON.stringify(packed(message)));
   await rest(page);
 }

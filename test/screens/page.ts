@@ -1,6 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
+import type { ToComparison } from '../../src/protocol/comparison.ts';
 import type { ToPanel } from '../../src/protocol/panel.ts';
 import type { Theme } from './themes.ts';
 
@@ -11,8 +12,10 @@ export const outFolder = path.join(root, 'test/screens/out');
 export type PageCase = {
   readonly name: string;
   readonly theme: Theme;
-  readonly messages: readonly ToPanel[];
+  readonly messages: readonly (ToPanel | ToComparison)[];
   readonly remembered?: unknown;
+  /** The page's built entry: the graph panel's when absent. */
+  readonly script?: 'main.js' | 'comparison.js';
 };
 
 /**
@@ -20,7 +23,7 @@ export type PageCase = {
  * that keeps what the page posts in `window.posted` and answers `ready` with the case's messages.
  * @returns the page's address
  */
-export function writePage({ name, theme, messages, remembered }: PageCase): string {
+export function writePage({ name, theme, messages, remembered, script = 'main.js' }: PageCase): string {
   const folder = path.join(outFolder, 'pages');
   mkdirSync(folder, { recursive: true });
   const built = (file: string) => pathToFileURL(path.join(root, 'dist/webview', file)).href;
@@ -56,7 +59,7 @@ export function writePage({ name, theme, messages, remembered }: PageCase): stri
 </head>
 <body class="${theme.bodyClass}">
 <div id="app"></div>
-<script nonce="${nonce}" src="${built('main.js')}"></script>
+<script nonce="${nonce}" src="${built(script)}"></script>
 </body>
 </html>
 `;
@@ -66,7 +69,7 @@ export function writePage({ name, theme, messages, remembered }: PageCase): stri
 }
 
 /** A message with its typed arrays spelled out, so that it passes through JSON; the page brings them back. */
-export function packed(message: ToPanel): unknown {
+export function packed(message: ToPanel | ToComparison): unknown {
   return JSON.parse(
     JSON.stringify(message, (_, value: unknown) => {
       if (value instanceof Uint32Array) return { typed: 'Uint32Array', data: Array.from(value) };

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import type { Page } from 'playwright-core';
 import { readGraph } from '../../src/graph/readGraph.ts';
+import type { ToComparison } from '../../src/protocol/comparison.ts';
 import type { InterveneResult } from '../../src/protocol/engine.ts';
 import type { PanelTrace, ToPanel } from '../../src/protocol/panel.ts';
 import { asTrace, dallasTrace, largeTrace, sampleCard } from '../support/sampleTrace.ts';
@@ -12,8 +13,10 @@ import { deliver, placeOf, rest } from './browser.ts';
 export type State = {
   readonly name: string;
   readonly size?: { readonly width: number; readonly height: number };
-  readonly messages: readonly ToPanel[];
+  readonly messages: readonly (ToPanel | ToComparison)[];
   readonly remembered?: unknown;
+  /** The page's built entry: the graph panel's when absent. */
+  readonly script?: 'main.js' | 'comparison.js';
   /** Shown in the dark theme only: nothing in it depends on colours that other states do not have. */
   readonly isDarkOnly?: boolean;
   readonly act?: (page: Page) => Promise<void>;

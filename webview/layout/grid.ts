@@ -27,29 +27,20 @@ const maxRow = 120;
  * Places every visible node. Columns are as wide as their fullest cell needs and share what is left of the available
  * width; a grid that needs more than that is wider, and scrolls.
  * @param available width and height of the drawing area
+ * @param least [position] columns are to be at least this wide; for grids that are drawn beside each other
  */
-export function gridLayout(index: GraphIndex, visible: Visible, available: { width: number; height: number }): Grid {
+export function gridLayout(
+  index: GraphIndex,
+  visible: Visible,
+  available: { width: number; height: number },
+  least: Float32Array | null = null,
+): Grid {
   const { nodes } = index.graph;
   const { nPositions, nLayers } = index;
   const rows = nLayers + 2;
-  const cells = new Map<number, number[]>();
-  for (const node of visible.nodes) {
-    const cell = rowOf(nodes[node].kind, nodes[node].layer, nLayers) * nPositions + nodes[node].pos;
-    const members = cells.get(cell);
-    if (members) members.push(node);
-    else cells.set(cell, [node]);
-  }
-  const needed = Float32Array.from({ length: nPositions }, (_, pos) => {
-    const letters = index.graph.metadata.promptTokens[pos]?.length ?? 0;
-    return Math.max(minColumn, Math.min(mostTextWidth, letters * letterWidth + sidePadding));
-  });
-  for (const [cell, members] of cells) {
-    const pos = cell % nPositions;
-    const isOutputs = cell >= (nLayers + 1) * nPositions;
-    // Outputs carry text beside their glyph; they may reach into the next column and are laid out closer.
-    const width = members.length * (isOutputs ? slot * 1.4 : slot) + sidePadding;
-    needed[pos] = Math.max(needed[pos], width);
-  }
+  const cells = cellsOf(index, visible);
+  const own = widthsOf(index, cells);
+  const needed = least === null ? own : own.map((width, pos) => Math.max(width, least[pos] ?? 0));
   const natural = needed.reduce((sum, width) => sum + width, 0);
   const spare = Math.max(0, available.width - natural);
   const columns = new Float32Array(nPositions + 1);
@@ -75,6 +66,42 @@ export function gridLayout(index: GraphIndex, visible: Visible, available: { wid
     });
   }
   return { x, y, columns, width: columns[nPositions], height: rows * rowHeight, rowHeight, nLayers };
+}
+
+/** [position] how wide each column has to be for what is shown in it. */
+export function columnWidths(index: GraphIndex, visible: Visible): Float32Array {
+  return widthsOf(index, cellsOf(index, visible));
+}
+
+/** Visible nodes by row and position. */
+function cellsOf({ graph, nPositions, nLayers }: GraphIndex, visible: Visible): Map<number, number[]> {
+  const cells = new Map<number, number[]>();
+  for (const node of visible.nodes) {
+    const { kind, layer, pos } = graph.nodes[node];
+    const cell = rowOf(kind, layer, nLayers) * nPositions + pos;
+    const members = cells.get(cell);
+    if (members) members.push(node);
+    else cells.set(cell, [node]);
+  }
+  return cells;
+}
+
+function widthsOf(
+  { graph, nPositions, nLayers }: GraphIndex,
+  cells: ReadonlyMap<number, readonly number[]>,
+): Float32Array {
+  const needed = Float32Array.from({ length: nPositions }, (_, pos) => {
+    const letters = graph.metadata.promptTokens[pos]?.length ?? 0;
+    return Math.max(minColumn, Math.min(mostTextWidth, letters * letterWidth + sidePadding));
+  });
+  for (const [cell, members] of cells) {
+    const pos = cell % nPositions;
+    const isOutputs = cell >= (nLayers + 1) * nPositions;
+    // Outputs carry text beside their glyph; they may reach into the next column and are laid out closer.
+    const width = members.length * (isOutputs ? slot * 1.4 : slot) + sidePadding;
+    needed[pos] = Math.max(needed[pos], width);
+  }
+  return needed;
 }
 
 /** Row 0 holds tokens, rows 1…nLayers the layers, the top row the outputs. */

@@ -1,16 +1,17 @@
 import type { Scene } from '../drawing/scene.ts';
 import { edgesOf } from '../graphIndex.ts';
 import { nameForGroup } from '../groupName.ts';
+import { toggleStage } from '../inspector.ts';
 import type { ViewState } from '../store.ts';
 import { freezeHover, group, hover, select, setCamera, stepBack, toggleMark, togglePin } from '../updates.ts';
 import { zoomed } from './graphPointer.ts';
-import type { Intents } from './view.ts';
+import type { Changes } from './view.ts';
 
 /**
  * Keys on the graph. Arrows move to the next node in that direction, I and O along the strongest input and output,
  * Enter selects, P pins, M marks, G groups the marked, F freezes the hovered, + − 0 zoom and fit, Escape steps back.
  */
-export function connectKeyboard(element: HTMLElement, intents: Intents, currentScene: () => Scene | null): void {
+export function connectKeyboard(element: HTMLElement, intents: Changes, currentScene: () => Scene | null): void {
   element.addEventListener('keydown', (event) => {
     const scene = currentScene();
     if (!scene || event.altKey || event.ctrlKey || event.metaKey) return;
@@ -21,7 +22,8 @@ export function connectKeyboard(element: HTMLElement, intents: Intents, currentS
   });
 }
 
-const keys: Readonly<Record<string, (intents: Intents, scene: Scene) => void>> = {
+const keys: Readonly<Record<string, (intents: Changes, scene: Scene) => void>> = {
+  l: (intents) => intents.apply(toggleStage),
   ArrowLeft: (intents, scene) => move(intents, scene, (from) => beside(scene, from, -1)),
   ArrowRight: (intents, scene) => move(intents, scene, (from) => beside(scene, from, 1)),
   ArrowUp: (intents, scene) => move(intents, scene, (from) => above(scene, from, -1)),
@@ -46,7 +48,7 @@ function current(state: ViewState): number | null {
   return state.hovered ?? state.selected;
 }
 
-function withCurrent(intents: Intents, act: (node: number) => void): void {
+function withCurrent(intents: Changes, act: (node: number) => void): void {
   let node: number | null = null;
   intents.apply((state) => {
     node = current(state);
@@ -55,7 +57,7 @@ function withCurrent(intents: Intents, act: (node: number) => void): void {
   if (node !== null) act(node);
 }
 
-function move(intents: Intents, scene: Scene, next: (from: number) => number | null): void {
+function move(intents: Changes, scene: Scene, next: (from: number) => number | null): void {
   intents.apply((state) => {
     const from = current(state);
     // The first key lands on the explained output, which is where a reader starts.
@@ -65,7 +67,7 @@ function move(intents: Intents, scene: Scene, next: (from: number) => number | n
   });
 }
 
-function zoom(intents: Intents, scene: Scene, factor: number): void {
+function zoom(intents: Changes, scene: Scene, factor: number): void {
   intents.apply(setCamera(zoomed(scene, factor, { x: scene.size.width / 2, y: scene.size.height / 2 })));
 }
 

@@ -5,7 +5,7 @@ import { spatialIndex } from '../layout/spatialIndex.ts';
 import { cell } from '../memo.ts';
 import type { Camera } from '../store.ts';
 import { freezeHover, hover, mark, select, setCamera, toggleMark, togglePin } from '../updates.ts';
-import type { Intents } from './view.ts';
+import type { Changes } from './view.ts';
 
 const reach = 22;
 const clickSlack = 4;
@@ -19,7 +19,7 @@ type Drag = { readonly x: number; readonly y: number; readonly camera: Camera; r
 export function connectPointer(
   element: HTMLElement,
   lasso: HTMLElement,
-  intents: Intents,
+  intents: Changes,
   currentScene: () => Scene | null,
 ): void {
   let drag: Drag | null = null;
@@ -129,7 +129,7 @@ function clampCamera(camera: Camera, { grid, size }: Pick<Scene, 'grid' | 'size'
   return { ...camera, x, y };
 }
 
-function click(node: number | null, event: PointerEvent, intents: Intents): void {
+function click(node: number | null, event: PointerEvent, intents: Changes): void {
   if (node === null) intents.apply(select(null));
   else if (event.ctrlKey || event.metaKey) intents.apply(togglePin([node]));
   else if (event.shiftKey) intents.apply(toggleMark(node));

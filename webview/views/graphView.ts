@@ -12,8 +12,8 @@ import { setArea, setCamera } from '../updates.ts';
 import { plural } from '../words.ts';
 import { connectKeyboard } from './graphKeyboard.ts';
 import { graphLabels } from './graphLabels.ts';
-import { connectPointer } from './graphPointer.ts';
-import type { Intents, View } from './view.ts';
+import { connectPointer, zoomed } from './graphPointer.ts';
+import type { Changes, View } from './view.ts';
 import { changeOf } from './view.ts';
 
 /** A picture that takes longer than this is moved as an image while a gesture lasts, and redrawn when it rests. */
@@ -25,10 +25,12 @@ export type GraphView = View & {
   placeOf(node: number): { x: number; y: number } | null;
   scene(): Scene | null;
   setPalette(palette: Palette): void;
+  /** Zooms around the middle of what is on screen. */
+  zoomBy(factor: number): void;
 };
 
 /** The token × layer graph: a canvas at rest, and one above it for what follows the pointer. */
-export function createGraphView(intents: Intents, activity: Activity, startPalette: Palette): GraphView {
+export function createGraphView(intents: Changes, activity: Activity, startPalette: Palette): GraphView {
   const base = make('canvas', { class: 'layer', attributes: { 'aria-hidden': 'true' } });
   const overlay = make('canvas', { class: 'layer', attributes: { 'aria-hidden': 'true' } });
   const lasso = make('div', { class: 'lasso', attributes: { hidden: true } });
@@ -82,6 +84,11 @@ export function createGraphView(intents: Intents, activity: Activity, startPalet
     scene: () => scene,
     setPalette: (next) => {
       palette = next;
+    },
+    zoomBy(factor) {
+      if (!scene) return;
+      const middle = { x: scene.size.width / 2, y: scene.size.height / 2 };
+      intents.apply(setCamera(zoomed(scene, factor, middle)));
     },
     placeOf(node) {
       if (!scene || scene.visible.isVisible[node] === 0) return null;
@@ -159,7 +166,7 @@ function drawOverlay(overlay: HTMLCanvasElement, scene: Scene, state: ViewState,
 }
 
 /** Moves the picture sideways when the selected node, chosen in a list or in the editor, lies outside of it. */
-function reveal(intents: Intents, camera: Camera, grid: Grid, node: number, area: ViewState['area']): void {
+function reveal(intents: Changes, camera: Camera, grid: Grid, node: number, area: ViewState['area']): void {
   const width = (area.width - gutter) / camera.scaleX;
   const x = grid.x[node];
   if (Number.isNaN(x) || (x >= camera.x && x <= camera.x + width)) return;

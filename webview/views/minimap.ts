@@ -4,14 +4,14 @@ import type { Palette } from '../drawing/palette.ts';
 import { fittedCamera, gutter } from '../drawing/scene.ts';
 import type { Camera, ViewState } from '../store.ts';
 import { setCamera } from '../updates.ts';
-import type { Intents, View } from './view.ts';
+import type { Changes, View } from './view.ts';
 import { changeOf } from './view.ts';
 
 const width = 190;
 const mostHeight = 64;
 
 /** The whole graph small, with a frame around what is on screen; only where not all of it is. Drag to go there. */
-export function createMinimap(intents: Intents, startPalette: Palette): View & { setPalette(palette: Palette): void } {
+export function createMinimap(intents: Changes, startPalette: Palette): View & { setPalette(palette: Palette): void } {
   const canvas = make('canvas', { attributes: { 'aria-hidden': 'true' } });
   const frame = make('div', { class: 'minimap-frame' });
   const element = make('div', { class: 'minimap', title: 'The whole graph: drag to move' }, canvas, frame);

@@ -11,7 +11,6 @@ import type { PlacedLabel } from '../layout/labels.ts';
 import { setCamera, setPanels, stepBack } from '../updates.ts';
 import { describeNode } from '../words.ts';
 import { graphLabels } from './graphLabels.ts';
-import { zoomed } from './graphPointer.ts';
 import { createGraphView } from './graphView.ts';
 import { createLegend } from './legend.ts';
 import { createMessages } from './messages.ts';
@@ -55,16 +54,10 @@ export function createPage(intents: Intents, activity: Activity, host: Host, pal
   const zoom = make(
     'div',
     { class: 'zoom', attributes: { role: 'group', 'aria-label': 'Zoom' } },
-    iconButton('plus', 'Zoom in (+)', () => zoomBy(1.3)),
-    iconButton('minus', 'Zoom out (−)', () => zoomBy(1 / 1.3)),
+    iconButton('plus', 'Zoom in (+)', () => graph.zoomBy(1.3)),
+    iconButton('minus', 'Zoom out (−)', () => graph.zoomBy(1 / 1.3)),
     iconButton('fit', 'Fit (0)', () => intents.apply(setCamera(null))),
   );
-  const zoomBy = (factor: number) => {
-    const scene = graph.scene();
-    if (!scene) return;
-    const middle = { x: scene.size.width / 2, y: scene.size.height / 2 };
-    intents.apply(setCamera(zoomed(scene, factor, middle)));
-  };
   const subgraph = createSubgraphView(
     intents,
     activity,

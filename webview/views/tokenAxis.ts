@@ -4,13 +4,16 @@ import { fittedCamera, gutter } from '../drawing/scene.ts';
 import { togglePosition } from '../filters.ts';
 import { setFilters } from '../updates.ts';
 import { showToken } from '../words.ts';
-import type { Intents, View } from './view.ts';
+import type { Changes, View } from './view.ts';
 import { changeOf } from './view.ts';
 
 const letterWidth = 6.7;
 
-/** The prompt's tokens below their columns; a click shows only that column. */
-export function createTokenAxis(intents: Intents): View {
+/**
+ * The prompt's tokens below their columns; a click shows only that column.
+ * @param isGap positions that stand for no token of this prompt, in a picture that is aligned with another
+ */
+export function createTokenAxis(intents: Changes, isGap: (position: number) => boolean = () => false): View {
   const element = make('div', { class: 'token-axis', attributes: { 'aria-hidden': 'true' } });
   const isNew = changeOf();
   return {
@@ -23,7 +26,8 @@ export function createTokenAxis(intents: Intents): View {
       const columns = columnsOnScreen(derived, camera ?? fittedCamera(derived.grid, area), area.width);
       const isSlanted = isCrowded(columns);
       element.classList.toggle('slanted', isSlanted);
-      fill(element, ...columns.map((column) => label(column, isSlanted, position, intents)));
+      const tokens = columns.filter((column) => !isGap(column.position));
+      fill(element, ...tokens.map((column) => label(column, isSlanted, position, intents)));
     },
   };
 }
@@ -50,7 +54,7 @@ function label(
   { position, token, left, right }: Column,
   isSlanted: boolean,
   focused: number | null,
-  intents: Intents,
+  intents: Changes,
 ): HTMLElement {
   const made = make('span', {
     class: `axis-token${position === focused ? ' focused' : ''}`,

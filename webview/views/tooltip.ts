@@ -6,8 +6,12 @@ import { percent, plainName, quoteToken, shortNumber } from '../words.ts';
 import type { View } from './view.ts';
 import { changeOf } from './view.ts';
 
-/** The card beside the pointer: what the hovered node is, in three lines. */
-export function createTooltip(graph: HTMLElement, placeOf: (node: number) => { x: number; y: number } | null): View {
+/** The card beside the pointer: what the hovered node is, in three lines or those of another page. */
+export function createTooltip(
+  graph: HTMLElement,
+  placeOf: (node: number) => { x: number; y: number } | null,
+  linesOf: (state: ViewState, derived: Derived, node: number) => HTMLElement[] = lines,
+): View {
   const element = make('div', { class: 'tooltip', attributes: { role: 'tooltip', hidden: true } });
   const isNew = changeOf();
   return {
@@ -20,7 +24,7 @@ export function createTooltip(graph: HTMLElement, placeOf: (node: number) => { x
       const place = hovered === null || !isOnGraph ? null : placeOf(hovered);
       element.hidden = !derived || hovered === null || place === null;
       if (!derived || hovered === null || place === null) return;
-      fill(element, ...lines(state, derived, hovered));
+      fill(element, ...linesOf(state, derived, hovered));
       const { offsetWidth: width, offsetHeight: height } = element;
       const isRight = place.x + 18 + width < graph.getBoundingClientRect().right;
       const left = isRight ? place.x + 18 : Math.max(4, place.x - 18 - width);

@@ -19,6 +19,9 @@ export type Intents = {
   verify(claims: Claim | 'strongest'): void;
 };
 
+/** What a view needs that only changes the state. */
+export type Changes = Pick<Intents, 'apply'>;
+
 /** Says whether any of the values differs from the last time; the first time it does. */
 export function changeOf(): (...values: readonly unknown[]) => boolean {
   let last: readonly unknown[] | null = null;

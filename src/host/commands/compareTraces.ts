@@ -1,22 +1,37 @@
 import * as vscode from 'vscode';
-import { mergeGraphs } from '../mergeGraphs.ts';
+import { mergeGraphs } from '../../graph/mergeGraphs.ts';
+import { comparedNames } from '../comparedNames.ts';
+import type { ComparisonPanels } from '../panel/comparisonPanels.ts';
 import type { GraphPanels } from '../panel/graphPanels.ts';
 import { answerOf, recordOfGraph, type TraceRecord, traceName } from '../traceRecord.ts';
 import type { OpenTrace, Traces } from '../traces.ts';
 
-/** Draws two traces as one picture: what only one of them has, and what both have. */
-export async function compareTraces(traces: Traces, panels: GraphPanels, record?: TraceRecord): Promise<void> {
+/** Shows two traces beside each other: the active one, and the one that is given or picked. */
+export async function compareTraces(
+  traces: Traces,
+  comparisons: ComparisonPanels,
+  record?: TraceRecord,
+): Promise<void> {
   const left = traces.active ?? (await pickOther(traces, null, 'Compare (1 of 2)'));
   if (left === null) return;
   const right =
     record === undefined || record.id === left.record.id
       ? await pickOther(traces, left.record.id, `Compare ${traceName(left.record)} With`)
       : await traces.open(record.id);
-  if (right === null) return;
-  const names = [nameOf(left, right), nameOf(right, left)] as const;
-  const graph = mergeGraphs(left.graph, right.graph, names);
+  if (right !== null) await comparisons.open({ left: left.record.id, right: right.record.id });
+}
+
+/** Draws two traces as one graph, in a panel of its own: what only one of them has, and what both have, as groups. */
+export async function openMergedGraph(
+  traces: Traces,
+  panels: GraphPanels,
+  left: OpenTrace,
+  right: OpenTrace,
+): Promise<void> {
+  const names = comparedNames(left, right);
+  const { graph } = mergeGraphs(left.graph, right.graph, [names.left, names.right]);
   const id = `comparison ${left.record.id} ${right.record.id}`;
-  const merged = recordOfGraph(id, `${names[0]} | ${names[1]}`, graph, null);
+  const merged = recordOfGraph(id, `${names.left} | ${names.right}`, graph, null);
   const warnings = [
     `Two traces in one picture: “${traceName(left.record)}” and “${traceName(right.record)}”. Scores and answers are in their own graphs.`,
   ];
@@ -39,14 +54,4 @@ async function pickOther(traces: Traces, except: string | null, title: string): 
   }
   const chosen = await vscode.window.showQuickPick(items, { title });
   return chosen === undefined ? null : traces.open(chosen.record.id);
-}
-
-/** A trace's title, or the last token that the other prompt does not have: what is asked about comes late. */
-function nameOf({ record }: OpenTrace, other: OpenTrace): string {
-  if (record.title !== '') return traceName(record, 24);
-  const others = new Set(other.graph.metadata.promptTokens);
-  const own = record.tokens
-    .map((token) => token.text.trim())
-    .findLast((text, i) => text !== '' && !others.has(record.tokens[i].text));
-  return own ?? traceName(record, 24);
 }

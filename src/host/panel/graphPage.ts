@@ -4,7 +4,7 @@ import type { GraphView } from '../../graph/circuitGraph.ts';
 import type { Site } from '../../graph/node.ts';
 import type { Claim, Progress as EngineProgress, Intervention } from '../../protocol/engine.ts';
 import { isAbort, UserError } from '../../protocol/errors.ts';
-import type { FromPanel, PanelTrace, ToPanel } from '../../protocol/panel.ts';
+import type { FromPanel, ToPanel } from '../../protocol/panel.ts';
 import type { EngineProcess } from '../engineProcess.ts';
 import type { HostedExamples } from '../hostedExamples.ts';
 import type { Log } from '../log.ts';
@@ -15,6 +15,7 @@ import { showError } from '../showError.ts';
 import { traceName } from '../traceRecord.ts';
 import type { OpenTrace, Traces } from '../traces.ts';
 import { panelHtml, webviewOptions } from './html.ts';
+import { panelTrace } from './panelTrace.ts';
 import { readMessage } from './readMessage.ts';
 
 const layoutKey = 'panelLayout';
@@ -242,20 +243,6 @@ export class GraphPage implements vscode.Disposable {
       if (this.#steering === controller) this.#steering = null;
     }
   }
-}
-
-function panelTrace({ record, graph }: OpenTrace): PanelTrace {
-  return {
-    id: record.id,
-    graph,
-    predictions: record.predictions,
-    warnings: record.warnings,
-    unexpandedInfluence: record.unexpandedInfluence,
-    droppedEdgeWeight: record.droppedEdgeWeight,
-    device: record.device,
-    milliseconds: record.milliseconds ?? 0,
-    hasModel: record.pair !== null,
-  };
 }
 
 const endings = { png: 'png', svg: 'svg', html: 'html', csv: 'csv', markdown: 'md' } as const;

@@ -14,7 +14,7 @@ export function webviewOptions(extensionUri: vscode.Uri): vscode.WebviewOptions 
  * The page around the picture. Only our own script runs, by its nonce; workers start from a blob (a worker at an
  * extension's address does not load), whose source the page fetches; nothing else is reached.
  */
-export function panelHtml(webview: vscode.Webview, extensionUri: vscode.Uri): string {
+export function panelHtml(webview: vscode.Webview, extensionUri: vscode.Uri, script = 'main.js'): string {
   const nonce = randomBytes(16).toString('base64url');
   const address = (name: string): string =>
     webview.asWebviewUri(vscode.Uri.joinPath(webviewFolder(extensionUri), name)).toString();
@@ -40,7 +40,7 @@ export function panelHtml(webview: vscode.Webview, extensionUri: vscode.Uri): st
 </head>
 <body>
 <div id="app"></div>
-<script nonce="${nonce}" src="${address('main.js')}"></script>
+<script nonce="${nonce}" src="${address(script)}"></script>
 </body>
 </html>`;
 }

@@ -1,17 +1,27 @@
-import { type CircuitGraph, emptyView } from '../graph/circuitGraph.ts';
-import { compareGraphs } from '../graph/compare.ts';
-import type { GraphNode, NodeId } from '../graph/node.ts';
+import { type CircuitGraph, emptyView } from './circuitGraph.ts';
+import { compareGraphs, type GraphComparison, isChanged } from './compare.ts';
+import type { GraphNode, NodeId } from './node.ts';
 
 /** Groups of the picture name at most this many features: those that matter most. */
 const mostInGroup = 40;
+
+/** Two graphs as one, and where its nodes are in each: −1 where a side lacks the node. */
+export type MergedGraph = {
+  readonly graph: CircuitGraph;
+  readonly comparison: GraphComparison;
+  /** [merged node] */
+  readonly leftOf: Int32Array;
+  readonly rightOf: Int32Array;
+};
 
 /**
  * Two graphs as one picture: tokens aligned, what both have drawn once, and groups of what only one has and of what
  * both have with another activation. Edges that both have carry the mean of their weights.
  * @param names of the left and the right graph, for the groups
  */
-export function mergeGraphs(left: CircuitGraph, right: CircuitGraph, names: readonly [string, string]): CircuitGraph {
-  const { positions, nodes: shared, edges } = compareGraphs(left, right);
+export function mergeGraphs(left: CircuitGraph, right: CircuitGraph, names: readonly [string, string]): MergedGraph {
+  const comparison = compareGraphs(left, right);
+  const { positions, nodes: shared, edges } = comparison;
   const placeOf = (side: 'left' | 'right'): Map<number, number> =>
     new Map(positions.flatMap((pair, place) => (pair[side] === null ? [] : [[pair[side], place] as const])));
   const [leftPlace, rightPlace] = [placeOf('left'), placeOf('right')];
@@ -58,8 +68,6 @@ export function mergeGraphs(left: CircuitGraph, right: CircuitGraph, names: read
       .slice(0, mostInGroup)
       .map((index) => merged[index].id as string),
   });
-  const isChanged = ({ activationChange, left: index }: (typeof shared.both)[number]): boolean =>
-    Math.abs(activationChange ?? 0) > 0.1 * Math.abs(merged[index].activation ?? 0);
   const supernodes = [
     group(`Only ${names[0]}`, shared.onlyLeft),
     group(
@@ -68,11 +76,14 @@ export function mergeGraphs(left: CircuitGraph, right: CircuitGraph, names: read
     ),
     group(
       'Both, with another activation',
-      shared.both.filter(isChanged).map((pair) => pair.left),
+      shared.both.filter((pair) => isChanged(left, pair)).map((pair) => pair.left),
     ),
   ].filter((entry) => entry.members.length > 0);
 
-  return {
+  const leftOf = Int32Array.from(merged, (_, index) => (index < left.nodes.length ? index : -1));
+  const rightOf = new Int32Array(merged.length).fill(-1);
+  for (const [index, place] of rightIndex) rightOf[place] = index;
+  const graph: CircuitGraph = {
     metadata: {
       ...left.metadata,
       slug: 'comparison',
@@ -91,6 +102,36 @@ export function mergeGraphs(left: CircuitGraph, right: CircuitGraph, names: read
     },
     view: { ...emptyView, supernodes, pinned: supernodes.flatMap((entry) => entry.members) },
     foreign: {},
+  };
+  return { graph, comparison, leftOf, rightOf };
+}
+
+/**
+ * A graph with its tokens at the places of an alignment, so that it can be drawn beside the other one: places where it
+ * has no token stay empty. Nodes and edges keep their order.
+ */
+export function alignGraph(
+  graph: CircuitGraph,
+  positions: GraphComparison['positions'],
+  side: 'left' | 'right',
+  nLayers: number,
+): CircuitGraph {
+  const placeOf = new Map(
+    positions.flatMap((pair, place) => (pair[side] === null ? [] : [[pair[side], place] as const])),
+  );
+  return {
+    ...graph,
+    metadata: {
+      ...graph.metadata,
+      promptTokens: positions.map((pair) => (pair[side] === null ? '' : graph.metadata.promptTokens[pair[side]])),
+      promptTokenIds: null,
+      nLayers,
+    },
+    nodes: graph.nodes.map((node) => ({
+      ...node,
+      pos: placeOf.get(node.pos) ?? node.pos,
+      layer: node.kind === 'logit' ? nLayers : node.layer,
+    })),
   };
 }
 
