@@ -26,12 +26,22 @@ type Pair = {
   readonly a: number;
   readonly b: number;
   readonly similarity: number;
-  readonly why: 'feature' | 'label' | 'edges';
+  readonly why: 'feature' | 'label' | 'word' | 'edges';
+};
+
+/** What is compared of a feature. */
+type Profile = {
+  /** [other node, incoming as −1 − node] signed shares of its edges. */
+  readonly edges: ReadonlyMap<number, number>;
+  readonly label: string;
+  /** The label's names: words with a capital letter that few other labels hold. */
+  readonly names: ReadonlySet<string>;
 };
 
 /**
- * Proposes supernodes among the visible features that are in none: the same feature at several tokens, features with
- * the same label, and features at one token whose inputs and outputs agree (cosine of their signed edge shares).
+ * Proposes supernodes among the visible features that are in none: the same feature at several tokens, neighbours with
+ * the same label, features whose labels hold the same name (labels are made from examples, so these fire on the same
+ * things), and features at one token whose inputs and outputs agree (cosine of their signed edge shares).
  * @param labelOf the label of a node, empty when it has none
  * @param taken nodes that are in a supernode already
  */
@@ -47,11 +57,11 @@ export function proposeGroups(
     .filter((node) => nodes[node].kind === 'feature' && !taken.has(node))
     .sort((a, b) => index.influence[b] - index.influence[a] || a - b)
     .slice(0, mostCandidates);
-  const profiles = new Map(candidates.map((node) => [node, profile(index, node)]));
+  const profiles = profilesOf(index, candidates, labelOf);
   const pairs: Pair[] = [];
   candidates.forEach((a, position) => {
     for (const b of candidates.slice(position + 1)) {
-      const pair = compare(index, a, b, profiles, labelOf);
+      const pair = compare(index, a, b, profiles);
       if (pair.similarity >= wantedSimilarity) pairs.push(pair);
     }
   });
@@ -64,8 +74,33 @@ function influenceOf(index: GraphIndex, proposal: Proposal): number {
   return proposal.members.reduce((sum, node) => sum + index.influence[node], 0);
 }
 
-/** [other node, incoming as −1 − node] signed shares of a node's edges. */
-function profile(index: GraphIndex, node: number): Map<number, number> {
+/** A name that more of the labels hold than this share tells nothing apart. */
+const commonShare = 1 / 3;
+
+function profilesOf(
+  index: GraphIndex,
+  candidates: readonly number[],
+  labelOf: (node: number) => string,
+): Map<number, Profile> {
+  const labels = candidates.map((node) => labelOf(node));
+  const counts = new Map<string, number>();
+  for (const label of labels) for (const name of namesIn(label)) counts.set(name, (counts.get(name) ?? 0) + 1);
+  const most = Math.max(2, labels.filter((label) => label !== '').length * commonShare);
+  return new Map(
+    candidates.map((node, position) => {
+      const names = namesIn(labels[position]).filter((name) => (counts.get(name) ?? 0) <= most);
+      return [node, { edges: edgeShares(index, node), label: normalised(labels[position]), names: new Set(names) }];
+    }),
+  );
+}
+
+/** Words of three letters and more that begin with a capital, but for quoted pieces of words and empty words. */
+function namesIn(label: string): string[] {
+  const words = label.match(/\p{Lu}[\p{L}\p{N}-]{2,}/gu) ?? [];
+  return [...new Set(words)].filter((word) => !emptyWords.has(word.toLowerCase()));
+}
+
+function edgeShares(index: GraphIndex, node: number): Map<number, number> {
   const { source, target } = index.graph.edges;
   const shares = new Map<number, number>();
   for (const edge of edgesOf(index.inputs, node)) shares.set(-1 - source[edge], index.share[edge]);
@@ -73,21 +108,18 @@ function profile(index: GraphIndex, node: number): Map<number, number> {
   return shares;
 }
 
-function compare(
-  index: GraphIndex,
-  a: number,
-  b: number,
-  profiles: ReadonlyMap<number, ReadonlyMap<number, number>>,
-  labelOf: (node: number) => string,
-): Pair {
+function compare(index: GraphIndex, a: number, b: number, profiles: ReadonlyMap<number, Profile>): Pair {
   const left = index.graph.nodes[a];
   const right = index.graph.nodes[b];
   if (left.layer === right.layer && left.feature === right.feature) return { a, b, similarity: 1, why: 'feature' };
+  const own = profiles.get(a);
+  const other = profiles.get(b);
+  if (!own || !other) return { a, b, similarity: 0, why: 'edges' };
   const isNear = Math.abs(left.pos - right.pos) <= 1;
-  const label = normalised(labelOf(a));
-  if (label !== '' && isNear && label === normalised(labelOf(b))) return { a, b, similarity: 0.99, why: 'label' };
+  if (own.label !== '' && isNear && own.label === other.label) return { a, b, similarity: 0.99, why: 'label' };
+  if ([...own.names].some((name) => other.names.has(name))) return { a, b, similarity: 0.98, why: 'word' };
   if (left.pos !== right.pos) return { a, b, similarity: 0, why: 'edges' };
-  return { a, b, similarity: cosine(profiles.get(a) ?? new Map(), profiles.get(b) ?? new Map()), why: 'edges' };
+  return { a, b, similarity: cosine(own.edges, other.edges), why: 'edges' };
 }
 
 /** Merges the most alike first; a merge needs every pair across the two groups to be alike. */
@@ -121,9 +153,11 @@ function describe(
   const span = layers.length === 1 ? `L${layers[0]}` : `L${layers[0]}–${layers[layers.length - 1]}`;
   const lowest = Math.min(...inside.map(({ similarity }) => similarity));
   const kinds = new Set(inside.map(({ why }) => why));
+  const names = sharedNames(sorted.map(labelOf));
   const reasons = [
     kinds.has('feature') ? `the same feature at ${tokens.join(', ')}` : null,
     kinds.has('label') ? 'the same label' : null,
+    kinds.has('word') ? `their labels share ${names.length > 0 ? names.map(quoteToken).join(', ') : 'names'}` : null,
     kinds.has('edges') ? `at ${tokens.join(', ')} their inputs and outputs agree by at least ${percent(lowest)}` : null,
   ].filter((reason) => reason !== null);
   const sentence = reasons.join('; ');
@@ -146,6 +180,8 @@ function sharedName(labels: readonly string[]): string | null {
   for (const label of given) counts.set(label, (counts.get(label) ?? 0) + 1);
   const [best, count] = [...counts].sort((a, b) => b[1] - a[1])[0];
   if (count * 2 > given.length) return best;
+  const names = sharedNames(given);
+  if (names.length > 0) return names.join(', ');
   const words = new Map<string, number>();
   for (const label of given) {
     for (const word of new Set(normalised(label).split(' ')))
@@ -154,6 +190,14 @@ function sharedName(labels: readonly string[]): string | null {
   const common = [...words].filter(([, times]) => times * 2 > given.length).map(([word]) => word);
   // The label of one member is no name for all: without a shared word the group is called by its place.
   return common.length > 0 ? common.slice(0, 3).join(' ') : null;
+}
+
+/** The names that most of the labels hold, most frequent first, three at most. */
+function sharedNames(labels: readonly string[]): string[] {
+  const counts = new Map<string, number>();
+  for (const label of labels) for (const name of namesIn(label)) counts.set(name, (counts.get(name) ?? 0) + 1);
+  const shared = [...counts].filter(([, count]) => count * 2 > labels.length).sort((a, b) => b[1] - a[1]);
+  return shared.slice(0, 3).map(([name]) => name);
 }
 
 function sharedLogit(

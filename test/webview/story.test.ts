@@ -52,6 +52,23 @@ test('a group whose features share no word is called by its place, never by the 
   for (const { name } of groups) assert.match(name, /^“.+” L\d/);
 });
 
+test('features whose labels hold the same name are proposed together and called by it, at whichever token they fire', () => {
+  const { visible } = createDeriver()(shown)!;
+  const features = Array.from(visible.nodes).filter((node) => nodes[node].kind === 'feature');
+  const [a, b, c] = features;
+  const labels = new Map([
+    [a, 'Oregon: next is “Salem”'],
+    [b, 'places in Oregon'],
+    [c, 'Oregon contexts'],
+  ]);
+  const labelOf = (node: number) => labels.get(node) ?? `next is one of many ${node}`;
+  const groups = proposeGroups(index, visible, labelOf, new Map(), new Set());
+  const oregon = groups.find(({ members }) => members.includes(a));
+  assert.deepEqual([...(oregon?.members ?? [])].sort(), [a, b, c].sort());
+  assert.equal(oregon?.name, 'Oregon');
+  assert.match(oregon?.reason ?? '', /labels share “Oregon”/);
+});
+
 test('a dismissed proposal does not come back', () => {
   const derive = createDeriver();
   const [first] = derive(shown)!.proposals;
