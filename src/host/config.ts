@@ -25,6 +25,18 @@ export type Config = {
 const keptNodes = 0.95;
 const keptEdges = 0.995;
 
+/** The same with other attribution settings. */
+export function withAttribution(config: Config, attribution: AttributionSettings): Config {
+  return { ...config, attribution, keep: keptOf(attribution) };
+}
+
+function keptOf({ nodeThreshold, edgeThreshold }: AttributionSettings): TraceRequest['keep'] {
+  return {
+    nodeThreshold: Math.max(nodeThreshold, keptNodes),
+    edgeThreshold: Math.max(edgeThreshold, keptEdges),
+  };
+}
+
 const builtInModel = ['media', 'built-in-model', 'model'] as const;
 
 /** The built-in model's transcoder sets, by the words that the setting and the folder have for them. */
@@ -51,6 +63,15 @@ export function readConfig(extensionPath: string): Config {
   const nodeThreshold = settings.get('nodeThreshold', defaultAttribution.nodeThreshold);
   const edgeThreshold = settings.get('edgeThreshold', defaultAttribution.edgeThreshold);
   const maxFeatures = settings.get<number | string>('maxFeatures', 'adaptive');
+  const attribution = {
+    ...defaultAttribution,
+    maxLogits: settings.get('maxLogits', defaultAttribution.maxLogits),
+    logitProbability: settings.get('logitProbability', defaultAttribution.logitProbability),
+    batchSize: settings.get('batchSize', defaultAttribution.batchSize),
+    maxFeatureNodes: typeof maxFeatures === 'number' ? maxFeatures : maxFeatures === 'all' ? 'all' : 'adaptive',
+    nodeThreshold,
+    edgeThreshold,
+  };
   return {
     isBuiltIn,
     pair: {
@@ -63,19 +84,8 @@ export function readConfig(extensionPath: string): Config {
             : absolute(transcoders),
     },
     device: settings.get<DeviceChoice>('device', 'auto'),
-    attribution: {
-      ...defaultAttribution,
-      maxLogits: settings.get('maxLogits', defaultAttribution.maxLogits),
-      logitProbability: settings.get('logitProbability', defaultAttribution.logitProbability),
-      batchSize: settings.get('batchSize', defaultAttribution.batchSize),
-      maxFeatureNodes: typeof maxFeatures === 'number' ? maxFeatures : maxFeatures === 'all' ? 'all' : 'adaptive',
-      nodeThreshold,
-      edgeThreshold,
-    },
-    keep: {
-      nodeThreshold: Math.max(nodeThreshold, keptNodes),
-      edgeThreshold: Math.max(edgeThreshold, keptEdges),
-    },
+    attribution,
+    keep: keptOf(attribution),
   };
 }
 
@@ -94,6 +104,24 @@ export function readHubSettings(): HubSettings {
     isOffline: settings.get('offline', false),
     hubExamples: settings.get<HubSettings['hubExamples']>('hubExamples', 'ask'),
     hasEditorProxy: vscode.workspace.getConfiguration('http').get<string>('proxySupport', 'override') !== 'off',
+  };
+}
+
+/** Whether, and where, Neuronpedia may be asked about features. */
+export type NeuronpediaSettings = {
+  readonly isOn: boolean;
+  /** Without a slash at its end. */
+  readonly address: string;
+  /** By reference of a transcoder set: `model/source-set`, as Neuronpedia calls them. */
+  readonly sources: Readonly<Record<string, unknown>>;
+};
+
+export function readNeuronpediaSettings(): NeuronpediaSettings {
+  const settings = vscode.workspace.getConfiguration('promptCircuits');
+  return {
+    isOn: settings.get('neuronpediaExamples', false),
+    address: settings.get<string>('neuronpediaAddress', '').trim().replace(/\/+$/, ''),
+    sources: settings.get<Record<string, unknown>>('neuronpediaSources', {}),
   };
 }
 

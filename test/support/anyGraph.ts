@@ -16,30 +16,38 @@ const word = fc.oneof(
 const weight = fc.float({ noNaN: true, noDefaultInfinity: true }).map((value) => (value === 0 ? 0 : value));
 const time = fc.date({ noInvalidDate: true, min: new Date(0), max: new Date('2100-01-01') });
 
+const stamp = fc.record({
+  revision: fc.option(fc.stringMatching(/^[0-9a-f]{40}$/)),
+  fingerprint: fc.stringMatching(/^[0-9a-f]{16}$/),
+});
+
 const metadata = (nLayers: number, promptTokens: string[]): fc.Arbitrary<GraphMetadata> =>
-  fc.record({
-    slug: fc.stringMatching(/^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,20}$/),
-    scan: word,
-    modelName: word,
-    prompt: word,
-    promptTokens: fc.constant(promptTokens),
-    promptTokenIds: fc.array(count, { minLength: promptTokens.length, maxLength: promptTokens.length }),
-    nLayers: fc.constant(nLayers),
-    scores: fc.option(fc.record({ replacement: share, completeness: share })),
-    generation: fc.option(
-      fc.record({ maxLogits: count, logitProbability: share, batchSize: count, maxFeatureNodes: fc.option(count) }),
-    ),
-    pruning: fc.option(fc.record({ nodeThreshold: share, edgeThreshold: share })),
-    nodeThreshold: share,
-    activeFeatures: fc.option(count),
-    generator: fc.option(fc.record({ name: word, version: word })),
-    createdAt: fc.option(
-      fc.oneof(
-        time.map((date) => date.toISOString()),
-        word,
+  fc
+    .record({
+      slug: fc.stringMatching(/^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,20}$/),
+      scan: word,
+      modelName: word,
+      prompt: word,
+      promptTokens: fc.constant(promptTokens),
+      promptTokenIds: fc.array(count, { minLength: promptTokens.length, maxLength: promptTokens.length }),
+      nLayers: fc.constant(nLayers),
+      scores: fc.option(fc.record({ replacement: share, completeness: share })),
+      generation: fc.option(
+        fc.record({ maxLogits: count, logitProbability: share, batchSize: count, maxFeatureNodes: fc.option(count) }),
       ),
-    ),
-  });
+      pruning: fc.option(fc.record({ nodeThreshold: share, edgeThreshold: share })),
+      nodeThreshold: share,
+      activeFeatures: fc.option(count),
+      generator: fc.option(fc.record({ name: word, version: word })),
+      createdAt: fc.option(
+        fc.oneof(
+          time.map((date) => date.toISOString()),
+          word,
+        ),
+      ),
+      weights: fc.option(fc.record({ model: stamp, transcoders: fc.option(stamp) })),
+    })
+    .map(({ weights, ...others }) => (weights === null ? others : { ...others, weights }));
 
 function nodes(nLayers: number, promptTokens: string[]): fc.Arbitrary<GraphNode[]> {
   const layer = fc.nat(nLayers - 1);

@@ -1,6 +1,7 @@
-import type { Inspection, InspectRequest, LayerInspection, Progress } from '../../protocol/engine.ts';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { Inspection, InspectRequest, Prediction, Progress } from '../../protocol/engine.ts';
 import { UserError } from '../../protocol/errors.ts';
-import type { LanguageModel } from '../model/languageModel.ts';
+import type { ForwardResult, LanguageModel, ModelDimensions } from '../model/languageModel.ts';
 import type { Tokenizer } from '../model/tokenizer.ts';
 import type { Attributor } from './attribute.ts';
 import { LocalModel } from './localModel.ts';
@@ -9,6 +10,10 @@ import { mostLikely, softmax } from './targets.ts';
 
 /** Features and tokens a person may ask for at once. */
 const mostRows = 1000;
+/** Positions that are looked at in one go: more make a table that nobody reads, and a lens that takes minutes. */
+const mostPositions = 64;
+/** Logits in memory at a time: 64 MB of them. */
+const logitsAtOnce = 2 ** 24;
 
 export type InspectParts = {
   readonly model: LanguageModel;
@@ -20,59 +25,115 @@ export type InspectParts = {
 
 export type InspectOptions = { readonly signal?: AbortSignal; readonly onProgress?: (progress: Progress) => void };
 
-/** What every layer does at one position: lengths of what is added, the strongest features, and the logit lens. */
+/** What every layer does at some positions: lengths of what is added, the strongest features, and the logit lens. */
 export async function inspectActivations(
   request: InspectRequest,
   parts: InspectParts,
   options: InspectOptions = {},
 ): Promise<Inspection> {
   const { model, tokenizer, attributor } = parts;
-  const { nLayers, dModel, dVocab } = model.dimensions;
   const { tokens } = tokenizer.tokenize(request.prompt);
   checkRequest(request, tokens.length);
-  const { pos } = request;
+  const [first, last] = request.positions ?? [Math.max(0, tokens.length - mostPositions), tokens.length - 1];
   const ids = tokens.map(({ id }) => id);
   const run = await model.forward(ids, {
     logits: 'none',
+    keepsPatterns: attributor !== null,
     signal: options.signal,
     onProgress: (done, total) => options.onProgress?.({ phase: 'forward', done, total }),
   });
   const sources =
     attributor &&
     (await decompose(attributor, new LocalModel(model, attributor.set, run), tokenizer.zeroPositions(ids), options));
+  const streams = residualStreams(run, model.dimensions, first, last);
+  const lens = await readLens(streams, request.topTokens, parts, options);
+  const columns = streams.map((stream, column) =>
+    run.layers.map((_, layer) => {
+      const { norms, features } = layerAt(run, sources, stream, layer, first + column);
+      return {
+        layer,
+        ...norms,
+        activeFeatures: features.length,
+        features: features
+          .slice(0, request.topFeatures)
+          .map((each) => ({ ...each, label: parts.label(layer, each.feature) })),
+        lens: lens[column][layer],
+      };
+    }),
+  );
+  return { tokens, first, columns };
+}
 
-  // The residual stream before layer 0 and after every layer, at this position.
-  const stream = new Float32Array((nLayers + 1) * dModel);
-  const row = (values: Float32Array, index: number) => values.subarray(index * dModel, (index + 1) * dModel);
-  row(stream, 0).set(row(run.tokenVectors, pos));
-  const mids = run.layers.map(({ residMid }) => row(residMid, pos));
-  for (let layer = 0; layer < nLayers; layer++) {
-    const added = row(run.layers[layer].mlpAdded, pos);
-    row(stream, layer + 1).set(mids[layer].map((value, i) => value + added[i]));
+/** By position: [nLayers + 1, dModel] the residual stream before layer 0 and after every layer. */
+function residualStreams(
+  run: ForwardResult,
+  { nLayers, dModel }: ModelDimensions,
+  first: number,
+  last: number,
+): Float32Array[] {
+  return Array.from({ length: last - first + 1 }, (_, column) => {
+    const pos = first + column;
+    const stream = new Float32Array((nLayers + 1) * dModel);
+    stream.set(rowOf(run.tokenVectors, pos, dModel));
+    for (let layer = 0; layer < nLayers; layer++) {
+      const mid = rowOf(run.layers[layer].residMid, pos, dModel);
+      const added = rowOf(run.layers[layer].mlpAdded, pos, dModel);
+      for (let i = 0; i < dModel; i++) stream[(layer + 1) * dModel + i] = mid[i] + added[i];
+    }
+    return stream;
+  });
+}
+
+/** [position][layer] the most likely tokens if the model stopped after the layer. */
+async function readLens(
+  streams: readonly Float32Array[],
+  topTokens: number,
+  { model, tokenizer }: InspectParts,
+  options: InspectOptions,
+): Promise<Prediction[][][]> {
+  const { nLayers, dModel, dVocab } = model.dimensions;
+  const perRead = Math.max(1, Math.floor(logitsAtOnce / (nLayers * dVocab)));
+  const lens: Prediction[][][] = [];
+  for (let from = 0; from < streams.length; from += perRead) {
+    options.onProgress?.({ phase: 'lens', done: from, total: streams.length });
+    await nextTurn();
+    options.signal?.throwIfAborted();
+    const part = streams.slice(from, from + perRead);
+    const rows = new Float32Array(part.length * nLayers * dModel);
+    for (const [place, stream] of part.entries()) rows.set(stream.subarray(dModel), place * nLayers * dModel);
+    const logits = await model.readOut(rows, options.signal);
+    for (const place of part.keys()) {
+      lens.push(
+        Array.from({ length: nLayers }, (_, layer) => {
+          const row = place * nLayers + layer;
+          const probabilities = softmax(logits.subarray(row * dVocab, (row + 1) * dVocab));
+          const text = (id: number) => ({ id, text: tokenizer.text(id), probability: probabilities[id] });
+          return mostLikely(probabilities, topTokens, 1).map(text);
+        }),
+      );
+    }
   }
-  const logits = await model.readOut(stream.subarray(dModel), options.signal);
-  const layers = mids.map((mid, layer): LayerInspection => {
-    const before = row(stream, layer);
-    const probabilities = softmax(logits.subarray(layer * dVocab, (layer + 1) * dVocab));
-    const features = sources ? featuresAt(sources, layer, pos) : [];
-    return {
-      layer,
+  return lens;
+}
+
+/** @param stream [nLayers + 1, dModel] at this position */
+function layerAt(run: ForwardResult, sources: Sources | null, stream: Float32Array, layer: number, pos: number) {
+  const dModel = stream.length / (run.layers.length + 1);
+  const before = rowOf(stream, layer, dModel);
+  const mid = rowOf(run.layers[layer].residMid, pos, dModel);
+  return {
+    norms: {
       residNorm: length(before),
       attentionNorm: length(mid.map((value, i) => value - before[i])),
-      mlpNorm: length(row(run.layers[layer].mlpAdded, pos)),
-      errorNorm: sources && pos >= sources.firstPos ? length(row(sources.errors[layer], pos)) : null,
-      activeFeatures: features.length,
-      features: features
-        .slice(0, request.topFeatures)
-        .map((each) => ({ ...each, label: parts.label(layer, each.feature) })),
-      lens: mostLikely(probabilities, request.topTokens, 1).map((id) => ({
-        id,
-        text: tokenizer.text(id),
-        probability: probabilities[id],
-      })),
-    };
-  });
-  return { token: tokens[pos], pos, layers };
+      mlpNorm: length(rowOf(run.layers[layer].mlpAdded, pos, dModel)),
+      errorNorm: sources && pos >= sources.firstPos ? length(rowOf(sources.errors[layer], pos, dModel)) : null,
+    },
+    features: sources ? featuresAt(sources, layer, pos) : [],
+  };
+}
+
+function rowOf(values: Float32Array, index: number, dModel: number): Float32Array {
+  return values.subarray(index * dModel, (index + 1) * dModel);
 }
 
 /** The features that are on and what they leave unexplained, over the whole prompt. */
@@ -109,13 +170,22 @@ function length(vector: Float32Array): number {
   return Math.sqrt(sum);
 }
 
-function checkRequest({ pos, topFeatures, topTokens }: InspectRequest, nPos: number): void {
+function checkRequest({ positions, topFeatures, topTokens }: InspectRequest, nPos: number): void {
   if (nPos === 0) throw new UserError('prompt.empty', 'The prompt is empty.', 'Write or highlight some text.');
-  if (!Number.isSafeInteger(pos) || pos < 0 || pos >= nPos) {
+  const [first, last] = positions ?? [0, 0];
+  for (const pos of [first, last]) {
+    if (Number.isSafeInteger(pos) && pos >= 0 && pos < nPos) continue;
     throw new UserError(
       'inspect.position',
       `Position ${pos} is outside the prompt: it has ${nPos} tokens, 0 to ${nPos - 1}.`,
       'Choose a token of the prompt.',
+    );
+  }
+  if (last < first || last - first >= mostPositions) {
+    throw new UserError(
+      'inspect.positions',
+      `Positions ${first} to ${last} were asked for; 1 to ${mostPositions} in their order can be shown.`,
+      'Ask for fewer tokens.',
     );
   }
   for (const [name, value] of [

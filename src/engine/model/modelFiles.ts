@@ -41,7 +41,8 @@ export class ModelFiles {
   }
 }
 
-function weightFileNames(folder: string): string[] {
+/** Names of a model folder's weight files, in a fixed order. UserError when some are missing. */
+export function weightFileNames(folder: string): string[] {
   if (!fs.statSync(folder, { throwIfNoEntry: false })?.isDirectory()) {
     throw new UserError('model.missing', `There is no folder ${folder}.`, 'Choose a model folder that exists.');
   }

@@ -52,3 +52,19 @@ function textRanges({ promptText, tokens, prompt }: TracedPrompt): (readonly [nu
     return [trimmed, trimmed + length] as const;
   });
 }
+
+/**
+ * The tokens that selections touch, as positions; none when they touch all that stand in the document, or none.
+ * @param ranges     by token: its ranges in the document
+ * @param selections half-open; empty ones touch nothing
+ */
+export function tokensBetween(
+  ranges: readonly (readonly (readonly [number, number])[])[],
+  selections: readonly (readonly [number, number])[],
+): number[] {
+  const isTouched = (places: readonly (readonly [number, number])[]): boolean =>
+    places.some(([start, end]) => selections.some(([from, to]) => from < end && start < to));
+  const placed = ranges.filter((places) => places.length > 0).length;
+  const touched = ranges.flatMap((places, pos) => (isTouched(places) ? [pos] : []));
+  return touched.length === placed ? [] : touched;
+}

@@ -1,0 +1,42 @@
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import { test } from 'node:test';
+import { weightsOf } from '../../src/engine/loaded.ts';
+import { weightStamp } from '../../src/engine/model/weightStamp.ts';
+import { weightsDifference, weightsText } from '../../src/graph/weights.ts';
+import { temporaryFolder } from '../support/temporaryFolder.ts';
+
+const sample = path.join(import.meta.dirname, '../fixtures/sample-pair');
+const pair = { model: path.join(sample, 'model'), transcoders: path.join(sample, 'transcoders') };
+
+test('the same weights have one stamp wherever they lie; other weights of the same size have another', async () => {
+  await using place = await temporaryFolder();
+  const then = weightsOf(pair);
+  const copy = path.join(place.path, 'copy');
+  fs.cpSync(pair.model, copy, { recursive: true });
+  assert.equal(weightsDifference(then, weightsOf({ ...pair, model: copy })), null);
+  const file = path.join(copy, 'model.safetensors');
+  const bytes = fs.readFileSync(file);
+  // Training moves every number: any sample shows it.
+  const values = bytes.subarray(Math.floor(bytes.length / 2));
+  for (let i = 0; i < values.length; i += 2) values[i] ^= 1;
+  fs.writeFileSync(file, bytes);
+  const now = weightsOf({ ...pair, model: copy });
+  assert.notEqual(now.model.fingerprint, then.model.fingerprint);
+  assert.match(weightsDifference(then, now)!, /^the model is [0-9a-f]{7}, not [0-9a-f]{7}$/);
+  assert.match(weightsText(now), /^model [0-9a-f]{7}, transcoders [0-9a-f]{7}$/);
+  assert.match(weightsDifference(then, { ...then, transcoders: null })!, /^the transcoder set is none, not /);
+});
+
+test('weights in a hub cache are called by their commit', async () => {
+  await using place = await temporaryFolder();
+  const commit = '0123456789abcdef0123456789abcdef01234567';
+  const folder = path.join(place.path, 'models--owner--name', 'snapshots', commit, 'sub');
+  fs.mkdirSync(folder, { recursive: true });
+  const file = path.join(folder, 'model.safetensors');
+  fs.writeFileSync(file, 'weights');
+  assert.equal(weightStamp(folder, [file]).revision, commit);
+  assert.equal(weightStamp(place.path, [file]).revision, null);
+  assert.equal(weightsText({ model: weightStamp(folder, [file]), transcoders: null }), 'model 0123456');
+});
