@@ -7,6 +7,8 @@ import { nothingTested } from './claims.ts';
 import type { Filters } from './filters.ts';
 import { noFilters } from './filters.ts';
 import type { GraphIndex } from './graphIndex.ts';
+import type { InspectorState } from './inspector.ts';
+import { noInspection } from './inspector.ts';
 import type { SteeringState } from './steeringState.ts';
 import { noSteering } from './steeringState.ts';
 import type { SetLabels } from './words.ts';
@@ -36,6 +38,8 @@ export type Panels = {
   readonly isSubgraphOpen: boolean;
   readonly isLegendOpen: boolean;
   readonly tab: SideTab;
+  /** What stands in the middle of the page. */
+  readonly stage: 'graph' | 'layers';
 };
 
 /** What survives hiding the panel and closing the window, besides the graph's own view. */
@@ -73,9 +77,14 @@ export type ViewState = {
   readonly camera: Camera | null;
   readonly panels: Panels;
   readonly steering: SteeringState;
+  readonly inspector: InspectorState;
+  /** The positions that are filtered by because their tokens are selected in an editor; null: none are. */
+  readonly editorPositions: readonly number[] | null;
   readonly verification: Verification;
   readonly tour: Tour;
   readonly isTourDone: boolean;
+  /** By feature key: what Neuronpedia would be asked, if the reader turns that on. */
+  readonly offers: ReadonlyMap<string, string>;
   /** True when this page was shown before, or was told how another was left. */
   readonly hasOwnMemory: boolean;
   /** Said once to screen readers. */
@@ -90,6 +99,7 @@ const startPanels: Panels = {
   isSubgraphOpen: false,
   isLegendOpen: false,
   tab: 'node',
+  stage: 'graph',
 };
 
 /** Panels as they were kept, by an older version perhaps: fields of another type are left as they are. */
@@ -120,10 +130,13 @@ export function initialState(remembered: Remembered | null): ViewState {
     setLabels: new Map(),
     frequencies: new Map(),
     dismissed: new Set(),
+    offers: new Map(),
     area: { width: 0, height: 0 },
     camera: null,
     panels: readPanels(remembered?.panels, startPanels),
     steering: noSteering,
+    inspector: noInspection,
+    editorPositions: null,
     verification: nothingTested,
     tour: null,
     isTourDone: remembered?.isTourDone ?? false,

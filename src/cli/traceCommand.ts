@@ -2,6 +2,7 @@ import path from 'node:path';
 import process from 'node:process';
 import { Attributor } from '../engine/attribution/attribute.ts';
 import { traceInFull } from '../engine/attribution/trace.ts';
+import { weightsOf } from '../engine/loaded.ts';
 import { describeModel, loadModel } from '../engine/model/loadModel.ts';
 import { loadTokenizer } from '../engine/model/tokenizer.ts';
 import { chooseDevice } from '../engine/runtime/device.ts';
@@ -103,6 +104,7 @@ export async function traceCommand(args: readonly string[], terminal: Terminal):
       modelName: describeModel(request.pair.model).name,
       device: provider,
       version: version(),
+      weights: weightsOf(request.pair),
     };
     let shown = '';
     const { result, attribution } = await traceInFull(request, parts, {

@@ -1,14 +1,17 @@
 import fs from 'node:fs';
 import path from 'node:path';
+import type { GraphWeights } from '../graph/weights.ts';
 import type { DeviceChoice, ModelDescription, ModelPair, Progress } from '../protocol/engine.ts';
 import { UserError } from '../protocol/errors.ts';
 import { Attributor } from './attribution/attribute.ts';
 import { Intervener } from './interventions/intervene.ts';
 import type { LanguageModel } from './model/languageModel.ts';
 import { describeModel, loadModel } from './model/loadModel.ts';
+import { weightFileNames } from './model/modelFiles.ts';
 import { loadTokenizer, type Tokenizer } from './model/tokenizer.ts';
+import { weightStamp } from './model/weightStamp.ts';
 import { chooseDevice, type Device } from './runtime/device.ts';
-import { loadTranscoders } from './transcoders/load.ts';
+import { loadTranscoders, weightFilesOfSet } from './transcoders/load.ts';
 import type { TranscoderSet } from './transcoders/transcoder.ts';
 
 /** A model that is open, with its tokenizer and, when the pair has one, its transcoder set. */
@@ -18,6 +21,8 @@ export type Loaded = {
   /** Why it runs there. */
   readonly deviceReason: string;
   readonly description: ModelDescription;
+  /** Which weights these are. */
+  readonly weights: GraphWeights;
   readonly model: LanguageModel;
   readonly tokenizer: Tokenizer;
   readonly set: TranscoderSet | null;
@@ -130,6 +135,7 @@ export class LoadedPair {
         device: provider,
         deviceReason: reason,
         description,
+        weights: weightsOf(pair),
         model,
         tokenizer,
         set,
@@ -144,6 +150,15 @@ export class LoadedPair {
       throw error;
     }
   }
+}
+
+/** Which weights a pair's folders hold now. UserError when some are missing. */
+export function weightsOf({ model, transcoders }: ModelPair): GraphWeights {
+  const modelFiles = weightFileNames(model).map((name) => path.join(model, name));
+  return {
+    model: weightStamp(model, modelFiles),
+    transcoders: transcoders === null ? null : weightStamp(transcoders, weightFilesOfSet(transcoders)),
+  };
 }
 
 /** A folder and the sizes and times of the files in it: another text when any of them was replaced. */

@@ -5,7 +5,6 @@ import { test } from 'node:test';
 import type { CircuitGraph } from '../../src/graph/circuitGraph.ts';
 import { readGraph } from '../../src/graph/readGraph.ts';
 import { groupFeatures, influenceById, influenceOfGroup, nodeLabel, visibleToken } from '../../src/host/featureTree.ts';
-import { inspectionText } from '../../src/host/inspectionText.ts';
 import { mergeGraphs } from '../../src/graph/mergeGraphs.ts';
 
 function golden(name: string): CircuitGraph {
@@ -107,25 +106,4 @@ test('merging two graphs keeps all nodes, says whose they are, and edges stay be
   const expected = touching(graph.edges.source, graph.edges.target, index);
   assert.equal(touching(merged.edges.source, merged.edges.target, merged.nodes.length - 1), expected);
   assert.equal(touching(merged.edges.source, merged.edges.target, index), expected);
-});
-
-test('an inspection is a table whose columns line up', () => {
-  const lens = [{ id: 1, text: ' Austin', probability: 0.5 }];
-  const layer = { residNorm: 1, attentionNorm: 2, mlpNorm: 3, errorNorm: null, activeFeatures: 4, lens };
-  const text = inspectionText(
-    {
-      token: { id: 5, text: ' is', range: null },
-      pos: 8,
-      layers: [
-        { ...layer, layer: 0, features: [{ feature: 7, activation: 1.5, label: '' }] },
-        { ...layer, layer: 1, residNorm: 12345, features: [{ feature: 8, activation: 2, label: 'Texas' }] },
-      ],
-    },
-    'a prompt',
-  );
-  const rows = text.split('\n').filter((line) => line.includes('·Austin 50.0 %'));
-  assert.equal(rows.length, 2);
-  assert.equal(rows[0].indexOf('·Austin'), rows[1].indexOf('·Austin'));
-  assert.match(rows[0], /–.*#7 1\.50/);
-  assert.match(rows[1], /Texas 2\.00/);
 });

@@ -1,7 +1,7 @@
 import type { CircuitGraph, GraphView } from '../../src/graph/circuitGraph.ts';
 import { emptyView } from '../../src/graph/circuitGraph.ts';
 import type { GraphNode, NodeId, NodeKind } from '../../src/graph/node.ts';
-import type { FeatureCard } from '../../src/protocol/engine.ts';
+import type { FeatureCard, Inspection, LayerInspection } from '../../src/protocol/engine.ts';
 import type { PanelTrace } from '../../src/protocol/panel.ts';
 
 /** A small seeded generator (mulberry32), so that pictures are the same on every machine. */
@@ -160,6 +160,47 @@ export function asTrace(graph: CircuitGraph, id = 'trace 1'): PanelTrace {
     milliseconds: 412,
     hasModel: true,
   };
+}
+
+/** What a made-up model's layers do at the tokens of a made-up trace: from repeating the token to the answer. */
+export function sampleInspection({ graph }: PanelTrace): Inspection {
+  const random = seededRandom(5);
+  const { promptTokens, nLayers } = graph.metadata;
+  const last = promptTokens.length - 1;
+  const columns = promptTokens.map((token, pos) => {
+    const answer = pos === last ? ' Austin' : (promptTokens[pos + 1] ?? '');
+    return Array.from({ length: nLayers }, (_, layer): LayerInspection => {
+      const sure = pos === 0 ? 0.2 : (layer + 1) / (nLayers + 1) - 0.15 * random();
+      const isLate = layer > 2 || (pos === last && layer === 2);
+      const features = graph.nodes.filter(
+        (node) => node.kind === 'feature' && node.layer === layer && node.pos === pos,
+      );
+      return {
+        layer,
+        residNorm: (pos === 0 ? 90 : 3) + layer * 1.7 + random(),
+        attentionNorm: 1 + 2 * random(),
+        mlpNorm: 1.2 + 2.4 * random(),
+        errorNorm: pos === 0 ? null : 0.3 + 0.6 * random(),
+        activeFeatures: features.length + 3,
+        features: [
+          ...features.map(({ feature, activation, label }) => ({
+            feature: feature ?? 0,
+            activation: activation ?? 0,
+            label,
+          })),
+          { feature: 4000 + layer, activation: 0.3, label: 'words after a comma' },
+        ],
+        lens: [
+          { id: isLate ? 1000 + pos : pos, text: isLate ? answer : token, probability: Math.max(0.03, sure) },
+          { id: 2, text: ' the', probability: 0.02 },
+          { id: 3, text: '\n', probability: 0.01 },
+          { id: 4, text: ' Texas', probability: 0.008 },
+          { id: 5, text: ' and', probability: 0.001 },
+        ],
+      };
+    });
+  });
+  return { tokens: promptTokens.map((text, id) => ({ id, text, range: null })), first: 0, columns };
 }
 
 /** A graph as large as asked for: random features, edges to higher layers and the same or later tokens. */

@@ -97,7 +97,7 @@ function above({ grid, visible }: Scene, from: number, direction: 1 | -1): numbe
 
 function strongest({ index, visible }: Scene, from: number, side: 'inputs' | 'outputs'): number | null {
   const { source, target } = index.graph.edges;
-  for (const edge of edgesOf(index[side], from)) {
+  for (const edge of edgesOf(index, side, from)) {
     const other = side === 'inputs' ? source[edge] : target[edge];
     if (visible.isVisible[other] === 1) return other;
   }

@@ -24,6 +24,7 @@ const keys: readonly (readonly [string, string])[] = [
   ['Arrow keys', 'next node in that direction'],
   ['I / O', 'strongest input / output'],
   ['Wheel, + −, 0', 'zoom, fit'],
+  ['L', 'layers, and back to the graph'],
   ['/', 'search'],
   ['Escape', 'one step back'],
 ];

@@ -15,6 +15,8 @@ const phaseNames: Readonly<Record<string, string>> = {
   'direct effects': 'Measuring direct effects',
   influence: 'Ranking by influence',
   prune: 'Keeping what matters',
+  lens: 'Reading out every layer',
+  'own text': 'Running the model on your text',
   generate: 'Generating',
 };
 

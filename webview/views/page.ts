@@ -6,12 +6,14 @@ import type { Palette } from '../drawing/palette.ts';
 import type { Scene } from '../drawing/scene.ts';
 import { createTextMeasure } from '../drawing/textMeasure.ts';
 import type { Host } from '../host.ts';
+import { toggleStage } from '../inspector.ts';
 import { createLayouter } from '../layout/elk.ts';
 import type { PlacedLabel } from '../layout/labels.ts';
 import { setCamera, setPanels, stepBack } from '../updates.ts';
 import { describeNode } from '../words.ts';
 import { graphLabels } from './graphLabels.ts';
 import { createGraphView } from './graphView.ts';
+import { createLayersView } from './layersView.ts';
 import { createLegend } from './legend.ts';
 import { createMessages } from './messages.ts';
 import { createMinimap } from './minimap.ts';
@@ -46,6 +48,7 @@ export function createPage(intents: Intents, activity: Activity, host: Host, pal
     () => graph.element.focus(),
   );
   const story = createStoryView(intents);
+  const layers = createLayersView(intents);
   const legend = createLegend(intents);
   const messages = createMessages(intents);
   const tour = createTour(intents);
@@ -70,7 +73,16 @@ export function createPage(intents: Intents, activity: Activity, host: Host, pal
   const stage = make(
     'div',
     { class: 'stage' },
-    make('div', { class: 'graph-frame' }, graph.element, minimap.element, zoom, legend.element, tour.invitation),
+    make(
+      'div',
+      { class: 'graph-frame' },
+      graph.element,
+      minimap.element,
+      zoom,
+      layers.element,
+      legend.element,
+      tour.invitation,
+    ),
     axis.element,
     below.element,
     subgraph.element,
@@ -101,6 +113,7 @@ export function createPage(intents: Intents, activity: Activity, host: Host, pal
     subgraph,
     graph,
     axis,
+    layers,
     side,
     legend,
     messages,
@@ -117,6 +130,7 @@ export function createPage(intents: Intents, activity: Activity, host: Host, pal
       event.preventDefault();
       toolbar.focusSearch();
     }
+    if (event.key === 'l' && !event.ctrlKey && !event.metaKey && !event.altKey) intents.apply(toggleStage);
     if (event.key === 'Escape') intents.apply(stepBack);
   });
 
@@ -138,6 +152,8 @@ export function createPage(intents: Intents, activity: Activity, host: Host, pal
         splitter.set(state.panels.sideWidth);
         stage.hidden = !derived;
         stage.classList.toggle('with-subgraph', state.panels.isSubgraphOpen);
+        stage.classList.toggle('with-layers', state.panels.stage === 'layers');
+        for (const covered of [graph.element, minimap.element, zoom]) covered.inert = state.panels.stage === 'layers';
       }
       for (const view of views) view.update(state, derived);
       if (derived && isNewAnnouncement(state.hovered, state.selected, state.announcement)) {

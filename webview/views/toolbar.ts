@@ -4,6 +4,7 @@ import type { Derived } from '../derive.ts';
 import { fill, make } from '../dom.ts';
 import { kindNames, shapeOf } from '../drawing/glyphs.ts';
 import { toggleKind } from '../filters.ts';
+import { showStage } from '../inspector.ts';
 import type { ViewState } from '../store.ts';
 import { select, setFilters, setLinkType, setPanels, setSearch, setThreshold } from '../updates.ts';
 import { percent, plural, quoteToken } from '../words.ts';
@@ -22,6 +23,14 @@ export function createToolbar(
   focusGraph: () => void,
 ): View & { focusSearch(): void } {
   const search = createSearch(intents, focusGraph);
+  const stage = choice<'graph' | 'layers'>(
+    'What stands in the middle',
+    [
+      { value: 'graph', text: 'Graph', title: 'Features and what they do to each other (L)' },
+      { value: 'layers', text: 'Layers', title: 'What every layer does at every token (L)' },
+    ],
+    (value) => intents.apply(showStage(value)),
+  );
   const prune = slider(
     'Show',
     {
@@ -64,6 +73,7 @@ export function createToolbar(
   const element = make(
     'div',
     { class: 'toolbar', attributes: { role: 'toolbar', 'aria-label': 'Graph controls' } },
+    stage.element,
     search.element,
     prune.element,
     links.element,
@@ -88,6 +98,10 @@ export function createToolbar(
       exports.update(state, derived);
       const { threshold, visible, index } = derived;
       if (!isNew(threshold, visible, state.view.linkType, state.filters, state.panels)) return;
+      stage.set(state.panels.stage);
+      const isGraph = state.panels.stage === 'graph';
+      for (const control of [prune.element, links.element, errors.element, filters.element, counts])
+        control.hidden = !isGraph;
       prune.set(threshold, percent(threshold));
       links.set(state.view.linkType);
       errors.set(!state.filters.hiddenKinds.includes('error'));

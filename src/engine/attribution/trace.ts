@@ -3,6 +3,7 @@ import type { GraphMetadata } from '../../graph/circuitGraph.ts';
 import { influence } from '../../graph/influence.ts';
 import { prune } from '../../graph/prune.ts';
 import { scores } from '../../graph/scores.ts';
+import type { GraphWeights } from '../../graph/weights.ts';
 import type {
   AttributionSettings,
   Phase,
@@ -29,6 +30,8 @@ export type TraceParts = {
   readonly device: string;
   /** The product's version, written into the graph. */
   readonly version: string;
+  /** Which weights they are, written into the graph. */
+  readonly weights?: GraphWeights;
 };
 
 export type TraceOptions = {
@@ -94,6 +97,7 @@ export async function traceInFull(
     activeFeatures: attribution.active.count,
     generator: { name: 'Prompt Circuits', version: parts.version },
     createdAt: new Date().toISOString(),
+    ...(parts.weights === undefined ? {} : { weights: parts.weights }),
   };
   const result: TraceResult = {
     graph: circuitOf(attribution, nodeInfluence, kept, { promptIds: ids, text: (id) => tokenizer.text(id) }, metadata),

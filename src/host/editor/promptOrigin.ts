@@ -4,10 +4,12 @@ import { UserError } from '../../protocol/errors.ts';
 import { type FoundPrompt, findPrompt, promptOfFile, promptOfSelection, type SourceDocument } from './findPrompt.ts';
 import { joined, type PlacedText } from './placedText.ts';
 import { fillPlaceholders } from './placeholders.ts';
+import type { LensPlace } from './promptLenses.ts';
 
 /** Where *Trace Prompt* was called. What the menu gives may be missing: the command is in the palette too. */
 export type PromptOrigin =
   | { readonly type: 'editor' }
+  | { readonly type: 'place'; readonly place: LensPlace | undefined }
   | { readonly type: 'cell'; readonly cell: vscode.NotebookCell | undefined }
   | { readonly type: 'file'; readonly file: vscode.Uri | undefined };
 
@@ -58,6 +60,15 @@ async function placeOf(origin: PromptOrigin): Promise<vscode.TextEditor | vscode
     return cell?.document ?? null;
   }
   if (origin.type === 'file' && origin.file !== undefined) return vscode.workspace.openTextDocument(origin.file);
+  if (origin.type === 'place' && origin.place !== undefined) {
+    const uri = vscode.Uri.parse(origin.place.uri);
+    const shown = vscode.window.visibleTextEditors.find(({ document }) => document.uri.toString() === uri.toString());
+    const document = shown?.document ?? (await vscode.workspace.openTextDocument(uri));
+    const editor = await vscode.window.showTextDocument(document, shown?.viewColumn);
+    const at = document.positionAt(origin.place.offset);
+    editor.selection = new vscode.Selection(at, at);
+    return editor;
+  }
   return vscode.window.activeTextEditor ?? null;
 }
 
