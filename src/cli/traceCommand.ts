@@ -9,6 +9,7 @@ import { chooseDevice } from '../engine/runtime/device.ts';
 import { SetFeatures } from '../engine/setFeatures.ts';
 import { loadTranscoders } from '../engine/transcoders/load.ts';
 import { defaultAttribution, type Prompt, type Targets, type TraceRequest } from '../protocol/engine.ts';
+import { parsePositions } from '../protocol/positions.ts';
 import { attributionTensors } from './attributionTensors.ts';
 import { Options } from './options.ts';
 import { builtInPair, version } from './product.ts';
@@ -34,6 +35,12 @@ const help = `Usage: prompt-circuits trace (--prompt TEXT | --tokens 1,2,3) [OPT
   --target-ids 1,2       these token ids
   --difference A --minus B   the logit of token A less that of token B
   --directions FILE      each vector of a safetensors file (--direction-prob P each)
+
+  Which positions of the prompt (5,8-12,20-; the first token is 0; default: all)
+  --explain-at N         explain the prediction after token N instead of the last
+  --positions LIST       attribute features here only
+  --source-positions LIST   look at features one by one here only; elsewhere all
+                         that a layer writes is in its error node
 
   How it is computed
   --max-features N       attribute the N most influential features, "all", or
@@ -66,6 +73,9 @@ const optionKinds = {
   minus: 'text',
   directions: 'text',
   'direction-prob': 'text',
+  'explain-at': 'text',
+  positions: 'text',
+  'source-positions': 'text',
   'max-features': 'text',
   'adaptive-share': 'text',
   batch: 'text',
@@ -147,6 +157,11 @@ function readRequest(options: Options): TraceRequest {
     pair,
     prompt: readPrompt(options),
     targets: readTargets(options),
+    positions: {
+      explainedAt: options.text('explain-at') === null ? null : options.whole('explain-at', 0, 0),
+      attributed: parsePositions(options.text('positions') ?? ''),
+      sources: parsePositions(options.text('source-positions') ?? ''),
+    },
     settings: {
       ...keep,
       maxLogits: options.whole('max-logits', defaultAttribution.maxLogits, 1),

@@ -8,10 +8,12 @@ import { trace } from '../../src/engine/attribution/trace.ts';
 import { loadModel } from '../../src/engine/model/loadModel.ts';
 import { loadTokenizer } from '../../src/engine/model/tokenizer.ts';
 import { loadTranscoders } from '../../src/engine/transcoders/load.ts';
+import { percent } from '../../src/graph/percent.ts';
 import { pruneCircuit } from '../../src/graph/prune.ts';
 import { readGraph } from '../../src/graph/readGraph.ts';
 import { writeGraph } from '../../src/graph/writeGraph.ts';
 import { defaultAttribution, type TraceRequest, type TraceResult } from '../../src/protocol/engine.ts';
+import { allPositions, parsePositions } from '../../src/protocol/positions.ts';
 
 const samplePair = path.join(import.meta.dirname, '..', 'fixtures', 'sample-pair');
 const dallas = 'The capital of the state containing Dallas is';
@@ -99,6 +101,79 @@ test('settings and prompts that make no sense are refused with what is allowed',
   await refused({ type: 'tokens', ids: [0, 4227] }, {}, /4227/);
   await refused({ type: 'text', text: 'word '.repeat(600) }, {}, /512/);
 });
+
+test('the prediction after an earlier token is that of the prompt up to there, and what is left out is told', async () => {
+  const whole = { type: 'text', text: 'Fact: The capital of the state containing Dallas is' } as const;
+  const at = await traced(whole, { positions: { ...allPositions, explainedAt: 6 } });
+  assert.equal(at.tokens.length, 7);
+  const cut = await traced({ type: 'tokens', ids: at.tokens.map(({ id }) => id) });
+  assert.deepEqual(at.predictions, cut.predictions);
+  assert.deepEqual(
+    at.graph.nodes.map(({ id, influence }) => [id, influence]),
+    cut.graph.nodes.map(({ id, influence }) => [id, influence]),
+  );
+  assert.deepEqual(at.graph.edges, cut.graph.edges);
+  assert.match(at.warnings.join(' '), /after position 6 \(.*\) is explained\. The \d+ tokens after it are left out/);
+});
+
+test('only features at the chosen positions are attributed, and how much the others hold is told', async () => {
+  const prompt = { type: 'text', text: 'Fact: The capital of the state containing Dallas is' } as const;
+  const all = await traced(prompt);
+  const attributed = parsePositions('8-');
+  const some = await traced(prompt, { positions: { ...allPositions, attributed } });
+  const features = some.graph.nodes.filter(({ kind }) => kind === 'feature');
+  assert.ok(features.length > 0 && features.every(({ pos }) => pos >= 8));
+  assert.equal(all.unexpandedInfluence, 0);
+  assert.equal(some.graph.metadata.activeFeatures, all.graph.metadata.activeFeatures, 'all are still sources');
+  const held = percent(some.unexpandedInfluence, 1);
+  assert.ok(some.unexpandedInfluence > 0.01);
+  assert.match(some.warnings.join(' '), new RegExp(`7 of \\d+ positions were not to be attributed.* hold ${held} `));
+  // What is kept of them has the weights that it has in the whole graph.
+  const weights = weightsOf(all.graph);
+  let compared = 0;
+  for (const [edge, weight] of weightsOf(some.graph)) {
+    const known = weights.get(edge);
+    if (known === undefined) continue;
+    assert.equal(weight, known);
+    compared++;
+  }
+  assert.ok(compared > 20);
+});
+
+test('where features are not looked at one by one, the error nodes hold what they write, and the share is told', async () => {
+  const prompt = { type: 'text', text: 'Fact: The capital of the state containing Dallas is' } as const;
+  const all = await traced(prompt);
+  const some = await traced(prompt, { positions: { ...allPositions, sources: parsePositions('7-') } });
+  assert.ok(some.graph.metadata.activeFeatures! < all.graph.metadata.activeFeatures!);
+  assert.ok(some.graph.nodes.every(({ kind, pos }) => kind !== 'feature' || pos >= 7));
+  const share = Number(/at which ([\d.]+) % of the influence ends/.exec(some.warnings.join(' '))?.[1]) / 100;
+  assert.ok(share > 0.01 && share < 1, some.warnings.join(' '));
+  // The error nodes are not explained: the score must not gain by looking at less.
+  assert.ok(some.graph.metadata.scores!.replacement <= all.graph.metadata.scores!.replacement);
+  assert.deepEqual((await traced(prompt, { positions: allPositions })).graph.edges, all.graph.edges);
+});
+
+test('positions that the prompt does not have, or that leave nothing to attribute, are refused', async () => {
+  const prompt = { type: 'text', text: 'Fact: The capital of the state containing Dallas is' } as const;
+  for (const [change, message] of [
+    [{ explainedAt: 400 }, /Position 400 is outside the prompt of \d+ tokens/],
+    [{ attributed: [{ from: 3, to: 90 }] }, /Position 3-90 is outside/],
+    [{ sources: [{ from: 3, to: 4 }], attributed: [{ from: 5, to: 6 }] }, /none of the chosen positions is both/],
+    [{ attributed: [{ from: 0, to: 0 }] }, /none of the chosen positions/],
+    [{ attributed: [] }, /none of the chosen positions/],
+  ] as const) {
+    await assert.rejects(
+      traced(prompt, { positions: { ...allPositions, ...change } }),
+      (error: Error) => error.name === 'UserError' && message.test(error.message),
+    );
+  }
+});
+
+/** Weights by source and target. */
+function weightsOf({ nodes, edges }: TraceResult['graph']): Map<string, number> {
+  const { source, target, weight } = edges;
+  return new Map(Array.from(weight, (value, edge) => [`${nodes[source[edge]].id} ${nodes[target[edge]].id}`, value]));
+}
 
 async function traced(
   prompt: TraceRequest['prompt'],

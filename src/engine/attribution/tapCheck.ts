@@ -15,24 +15,29 @@ const clearlyBetter = 0.2;
  * Share of the variance of each layer's MLP output over the prompt's positions that its transcoder explains:
  * 1 − Σ |output − reconstruction|² / Σ |output − mean|². Negative where it does harm; 1 where there is nothing to explain.
  * @param reconstruction by layer: [pos, dModel]
+ * @param mask [nPos] 1 at the positions that count; null: all from `firstPos` on
  */
 export function explainedVariance(
   set: TranscoderSet,
   run: ForwardResult,
   reconstruction: readonly Float32Array[],
   firstPos: number,
+  mask: Uint8Array | null = null,
 ): number[] {
+  const counted = Array.from({ length: run.nPos }, (_, pos) => pos).filter(
+    (pos) => pos >= firstPos && mask?.[pos] !== 0,
+  );
   return reconstruction.map((decoded, layer) => {
     const output = featureOutput(set.outputHook, run, layer);
     const { dModel } = set;
-    const count = run.nPos - firstPos;
+    const count = counted.length;
     let left = 0;
     let whole = 0;
     for (let i = 0; i < dModel; i++) {
       let mean = 0;
       // The mean of one position alone would leave no variance: there it is taken about 0.
-      for (let pos = firstPos; count > 1 && pos < run.nPos; pos++) mean += output[pos * dModel + i] / count;
-      for (let pos = firstPos; pos < run.nPos; pos++) {
+      for (const pos of count > 1 ? counted : []) mean += output[pos * dModel + i] / count;
+      for (const pos of counted) {
         left += (output[pos * dModel + i] - decoded[pos * dModel + i]) ** 2;
         whole += (output[pos * dModel + i] - mean) ** 2;
       }
@@ -57,6 +62,7 @@ export async function checkTapPoint(
   run: ForwardResult,
   firstPos: number,
   explained: readonly number[],
+  mask: Uint8Array | null = null,
 ): Promise<string | null> {
   const share = median(explained);
   if (share >= doubtfulShare || run.nPos <= firstPos) return null;
@@ -66,7 +72,7 @@ export async function checkTapPoint(
   const own = explained[0];
   for (const hook of inputHooks) {
     if (hook === set.inputHook) continue;
-    const other = await explainedAt(hook, model, set, encoder, run, firstPos);
+    const other = await explainedAt(hook, model, set, encoder, run, firstPos, mask);
     if (other > doubtfulShare && other > own + clearlyBetter) {
       return `${said} Reading at ${hook} would explain ${percent(other)} of layer 0 instead of ${percent(own)}: feature_input_hook in config.yaml is probably wrong.`;
     }
@@ -81,6 +87,7 @@ async function explainedAt(
   encoder: Encoder,
   run: ForwardResult,
   firstPos: number,
+  mask: Uint8Array | null,
 ): Promise<number> {
   const input = featureInput(hook, model, run, 0);
   const active = await encoder.activeAt(0, input, run.nPos, firstPos);
@@ -100,5 +107,5 @@ async function explainedAt(
     });
   }
   await encoder.addSkip(0, input, run.nPos, decoded);
-  return explainedVariance(set, run, [decoded], firstPos)[0];
+  return explainedVariance(set, run, [decoded], firstPos, mask)[0];
 }

@@ -13,9 +13,11 @@ import type {
   TraceResult,
 } from '../../protocol/engine.ts';
 import { UserError } from '../../protocol/errors.ts';
+import { allPositions } from '../../protocol/positions.ts';
 import type { Tokenizer } from '../model/tokenizer.ts';
 import type { Attribution, Attributor } from './attribute.ts';
 import { circuitOf } from './circuit.ts';
+import { positionMasks, positionNotes } from './positionMasks.ts';
 import { checkTapPoint, explainedVariance } from './tapCheck.ts';
 import { mostLikely, type ResolvedTargets } from './targets.ts';
 
@@ -59,14 +61,22 @@ export async function traceInFull(
   checkSettings(settings);
   options.onProgress?.({ phase: 'tokenize', done: 0, total: 1 });
   const begun = performance.now();
-  const { tokens, warnings } = tokenizer.tokenize(request.prompt);
-  if (tokens.length === 0) throw new UserError('prompt.empty', 'The prompt is empty.', 'Write or highlight some text.');
-  const ids = tokens.map(({ id }) => id);
+  const { tokens: allTokens, warnings } = tokenizer.tokenize(request.prompt);
+  if (allTokens.length === 0)
+    throw new UserError('prompt.empty', 'The prompt is empty.', 'Write or highlight some text.');
+  const allIds = allTokens.map(({ id }) => id);
+  const masks = positionMasks(request.positions ?? allPositions, allIds.length, tokenizer.zeroPositions(allIds));
+  const tokens = allTokens.slice(0, masks.nPos);
+  const ids = allIds.slice(0, masks.nPos);
+  const firstPos = tokenizer.zeroPositions(ids);
   const targets = resolveTargets(request.targets, settings, tokenizer);
   const tokenized = performance.now() - begun;
 
-  const firstPos = tokenizer.zeroPositions(ids);
-  const attribution = await attributor.attribute({ ids, firstPos, targets, settings }, options);
+  const { sources: sourceMask, attributed: attributedMask } = masks;
+  const attribution = await attributor.attribute(
+    { ids, firstPos, sourceMask, attributedMask, targets, settings },
+    options,
+  );
   const { graph, run } = attribution;
 
   const pruning = performance.now();
@@ -74,14 +84,23 @@ export async function traceInFull(
   const nodeInfluence = influence(graph.incoming, graph.outputWeight);
   await turn(options, 1);
   const kept = prune(graph, request.keep, nodeInfluence);
-  const explained = explainedVariance(attributor.set, run, attribution.reconstruction, firstPos);
+  const explained = explainedVariance(attributor.set, run, attribution.reconstruction, firstPos, sourceMask);
   await turn(options, 2);
-  const doubt = await checkTapPoint(attributor.model, attributor.set, attributor.encoder, run, firstPos, explained);
+  const doubt = await checkTapPoint(
+    attributor.model,
+    attributor.set,
+    attributor.encoder,
+    run,
+    firstPos,
+    explained,
+    sourceMask,
+  );
+  const isWhole = tokens.length === allTokens.length;
   const metadata: GraphMetadata = {
     slug: request.slug,
     scan: attributor.set.description.scan,
     modelName: parts.modelName,
-    prompt: request.prompt.type === 'text' ? request.prompt.text : tokenizer.decode(ids),
+    prompt: isWhole && request.prompt.type === 'text' ? request.prompt.text : tokenizer.decode(ids),
     promptTokens: tokens.map(({ text }) => text),
     promptTokenIds: ids,
     nLayers: attributor.model.dimensions.nLayers,
@@ -112,7 +131,12 @@ export async function traceInFull(
     droppedEdgeWeight: attribution.droppedEdgeWeight,
     explainedVariance: explained,
     device: parts.device,
-    warnings: [...warnings, ...shortPromptWarning(ids.length - firstPos), ...(doubt ? [doubt] : [])],
+    warnings: [
+      ...warnings,
+      ...shortPromptWarning(ids.length - firstPos),
+      ...positionNotes(masks, allTokens, attribution, nodeInfluence),
+      ...(doubt ? [doubt] : []),
+    ],
   };
   return { result, attribution };
 }
