@@ -1,5 +1,6 @@
 import path from 'node:path';
 import { type AttributionRequest, Attributor } from '../../src/engine/attribution/attribute.ts';
+import { CarryWeightStore } from '../../src/engine/attribution/carryWeights.ts';
 import { prepareSweep, sweep } from '../../src/engine/attribution/directEffects.ts';
 import { LocalModel } from '../../src/engine/attribution/localModel.ts';
 import { findActiveFeatures, gatherSources } from '../../src/engine/attribution/sources.ts';
@@ -45,17 +46,22 @@ type PromptOptions = {
   readonly mostBytes?: number;
   /** [nPos] 1 where features are sources of their own. */
   readonly sourceMask?: Uint8Array;
+  /** Threads that sweep beside each other; absent: as many as the engine takes for such a model. */
+  readonly workers?: number;
+  /** Called before each batch of targets with targets done so far. */
+  readonly onBatch?: (done: number) => Promise<void>;
 };
 
 /** A prompt ready for the sweep, with an output direction of its own. */
-export async function openPrompt(name: string, { patternBytes, mostBytes, sourceMask }: PromptOptions = {}) {
+export async function openPrompt(name: string, options: PromptOptions = {}) {
+  const { patternBytes, mostBytes, sourceMask, workers } = options;
   const pair = await openPair(name, patternBytes);
   const { model, set, request } = pair;
   const noWait = async () => {};
   const encoder = new Encoder(set);
   const run = await model.forward(request.ids, { logits: 'none' });
   const active = await findActiveFeatures(model, set, encoder, run, request.firstPos, noWait, sourceMask);
-  const local = new LocalModel(model, set, run);
+  const local = new LocalModel(model, set, run, new CarryWeightStore(model, workers !== undefined));
   const sources = await gatherSources(local, encoder, active, request.firstPos, noWait, mostBytes);
   const direction = Float32Array.from({ length: set.dModel }, (_, i) => Math.sin(i + 1));
   return {
@@ -64,7 +70,7 @@ export async function openPrompt(name: string, { patternBytes, mostBytes, source
     direction,
     /** Effects on every active feature, then on the output: [source column] each. @param sizes null: not in pieces */
     effects: async (sizes: PieceSizes | null = null): Promise<Float32Array[]> => {
-      using sessions = new SweepSessions(model.dimensions, 'cpu');
+      using sessions = new SweepSessions(model.dimensions, 'cpu', workers);
       const prepared = await prepareSweep(local, sources, sessions);
       const targets = Array.from(active.layer, (layer, index) => ({ layer, pos: active.pos[index] }));
       targets.push({ layer: model.dimensions.nLayers, pos: run.nPos - 1 });
@@ -79,7 +85,7 @@ export async function openPrompt(name: string, { patternBytes, mostBytes, source
         rows[target] = effects.slice();
       };
       if (sizes) await sweepInPieces(prepared, targets, reading, keep, noWait, sizes);
-      else await sweep(prepared, targets, reading, keep, noWait);
+      else await sweep(prepared, targets, reading, keep, options.onBatch ?? noWait);
       return rows;
     },
     /** Less the encoder's bias, which is no effect. */

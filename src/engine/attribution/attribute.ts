@@ -4,6 +4,7 @@ import type { ForwardResult, LanguageModel } from '../model/languageModel.ts';
 import type { Provider } from '../runtime/session.ts';
 import { type ActiveFeatures, Encoder } from '../transcoders/encode.ts';
 import type { TranscoderSet } from '../transcoders/transcoder.ts';
+import { CarryWeightStore } from './carryWeights.ts';
 import { prepareSweep } from './directEffects.ts';
 import { LocalModel } from './localModel.ts';
 import { PhaseClock } from './phaseClock.ts';
@@ -69,6 +70,7 @@ export class Attributor {
   readonly encoder: Encoder;
   readonly #provider: Provider;
   #sessions: SweepSessions | null = null;
+  #weights: CarryWeightStore | null = null;
   #meanUnembedding: Float64Array | null = null;
   #last: PreparedPrompt | null = null;
 
@@ -140,6 +142,9 @@ export class Attributor {
   async #prepare(request: AttributionRequest, options: AttributionOptions, clock: PhaseClock): Promise<PreparedPrompt> {
     const { model, set, encoder } = this;
     this.#last = null;
+    // Threads start up while the model runs.
+    this.#sessions ??= new SweepSessions(model.dimensions, this.#provider);
+    this.#weights ??= new CarryWeightStore(model, this.#sessions.workers !== null);
     const nLayers = set.layers.length;
     await clock.step('forward', 0, nLayers);
     const run = await model.forward(request.ids, {
@@ -157,9 +162,8 @@ export class Attributor {
       onLayer(0),
       request.sourceMask ?? null,
     );
-    const local = new LocalModel(model, set, run);
+    const local = new LocalModel(model, set, run, this.#weights);
     const sources = await gatherSources(local, encoder, active, request.firstPos, onLayer(nLayers));
-    this.#sessions ??= new SweepSessions(model.dimensions, this.#provider);
     const prepared = await prepareSweep(local, sources, this.#sessions);
     return {
       key: promptKey(request, options),
@@ -178,6 +182,7 @@ export class Attributor {
     this.encoder[Symbol.dispose]();
     this.#sessions?.[Symbol.dispose]();
     this.#sessions = null;
+    this.#weights = null;
   }
 }
 

@@ -44,7 +44,7 @@ export function planBatches(
 }
 
 /** Products, plus what a step costs however small it is. Rows count from their own layer down: they join there. */
-function batchCost(batch: Batch, targets: readonly Place[]): number {
+export function batchCost(batch: Batch, targets: readonly Place[]): number {
   const nPos = batch.positions.to - batch.positions.from;
   const rowLayers = batch.targets.reduce((sum, target) => sum + targets[target].layer + 1, 0);
   return rowLayers * nPos + (batch.topLayer + 1) * 64;

@@ -2,6 +2,8 @@ import { floatTensor, type Tensor } from '../runtime/session.ts';
 import type { PreparedSweep } from './directEffects.ts';
 import type { LocalModel, PositionRange } from './localModel.ts';
 import type { PieceSteps } from './pieceSessions.ts';
+import type { Scratch } from './scratch.ts';
+import type { PrivateCopies } from './sharedMemory.ts';
 import { tokenColumn } from './writtenBlock.ts';
 
 type State = {
@@ -9,6 +11,15 @@ type State = {
   readonly nRows: number;
   /** [pos, nRows, dModel] */
   readonly gradient: Float32Array;
+};
+
+type CarryBuffers = {
+  /** [row, source column] */
+  readonly effects: Float32Array;
+  readonly scratch: Scratch;
+  readonly copies: PrivateCopies;
+  /** Positions whose pattern is in memory at a time. */
+  readonly atOnce: number;
 };
 
 /**
@@ -21,25 +32,25 @@ export async function carryInPieces(
   { local, sources, sessions, special, work }: PreparedSweep,
   layer: number,
   { positions, nRows, gradient }: State,
-  effects: Float32Array,
-  atOnce: number,
+  { effects, scratch, copies, atOnce }: CarryBuffers,
 ): Promise<void> {
   const steps = await sessions.pieces.steps();
   const { dModel, nHeads, nKeyValueHeads, dHead } = local.model.dimensions;
   const groups = nHeads / nKeyValueHeads;
   const nPos = positions.to - positions.from;
-  const { output, value } = local.carryWeights(layer);
-  const mixer = new Mixer(local, steps, layer, positions);
+  const weights = local.carryWeights(layer);
+  const [output, value] = [copies.of('output', weights.output), copies.of('value', weights.value)];
+  const mixer = new Mixer(local, steps, layer, positions, scratch);
   const perKey = nRows * dHead;
-  const byQuery = Array.from({ length: groups }, () => new Float32Array(nPos * perKey));
-  const byKey = Array.from({ length: nKeyValueHeads }, () => new Float32Array(nPos * perKey));
+  const byQuery = Array.from({ length: groups }, (_, group) => scratch.floats(`byQuery ${group}`, nPos * perKey));
+  const byKey = Array.from({ length: nKeyValueHeads }, (_, head) => scratch.floats(`byKey ${head}`, nPos * perKey));
   for (let kvHead = 0; kvHead < nKeyValueHeads; kvHead++) {
     for (let group = 0; group < groups; group++) {
       const head = kvHead * groups + group;
-      const weights = output.subarray(head * dModel * dHead, (head + 1) * dModel * dHead);
+      const ofHead = output.subarray(head * dModel * dHead, (head + 1) * dModel * dHead);
       work.multiplications += nPos * nRows * dModel * dHead;
       await steps.project.run(
-        { x: floatTensor(gradient, [nPos * nRows, dModel]), w: floatTensor(weights, [dModel, dHead]) },
+        { x: floatTensor(gradient, [nPos * nRows, dModel]), w: floatTensor(ofHead, [dModel, dHead]) },
         { y: floatTensor(byQuery[group], [nPos * nRows, dHead]) },
       );
     }
@@ -50,7 +61,7 @@ export async function carryInPieces(
       await mixer.mix(kvHead, keys, byQuery, perKey, byKey[kvHead].subarray(place, place + (keys.to - from) * perKey));
     }
     if (positions.from === 0 || special.count === 0) continue;
-    const looked = new Float32Array(special.count * perKey);
+    const looked = scratch.floats('looked', special.count * perKey);
     await mixer.mix(kvHead, { from: 0, to: special.count }, byQuery, perKey, looked);
     const read = special.values[layer].subarray(kvHead * special.count * dHead * special.count);
     for (let row = 0; row < nRows; row++) {
@@ -69,18 +80,22 @@ export async function carryInPieces(
   for (let from = 0; from < nPos; from += atOnce) {
     const count = Math.min(atOnce, nPos - from) * nRows;
     const part = gradient.subarray(from * nRows * dModel, (from * nRows + count) * dModel);
-    let sum: Tensor = floatTensor(part, [count, dModel]);
+    let sum = part;
     for (let kvHead = 0; kvHead < nKeyValueHeads; kvHead++) {
       const x = byKey[kvHead].subarray(from * perKey, from * perKey + count * dHead);
       const w = value.subarray(kvHead * dHead * dModel, (kvHead + 1) * dHead * dModel);
-      const { y } = await steps.projectOnto.run({
-        x: floatTensor(x, [count, dHead]),
-        w: floatTensor(w, [dHead, dModel]),
-        sum,
-      });
+      const y = scratch.floats(`carried ${kvHead % 2}`, count * dModel);
+      await steps.projectOnto.run(
+        {
+          x: floatTensor(x, [count, dHead]),
+          w: floatTensor(w, [dHead, dModel]),
+          sum: floatTensor(sum, [count, dModel]),
+        },
+        { y: floatTensor(y, [count, dModel]) },
+      );
       sum = y;
     }
-    part.set(sum.data as Float32Array);
+    part.set(sum);
   }
 }
 
@@ -94,8 +109,10 @@ class Mixer {
   readonly #places: Float32Array;
   /** [pos] */
   readonly #queryScale: Float32Array;
+  readonly #scratch: Scratch;
 
-  constructor(local: LocalModel, steps: PieceSteps, layer: number, queries: PositionRange) {
+  constructor(local: LocalModel, steps: PieceSteps, layer: number, queries: PositionRange, scratch: Scratch) {
+    this.#scratch = scratch;
     this.#local = local;
     this.#steps = steps;
     this.#layer = layer;
@@ -121,16 +138,15 @@ class Mixer {
     // Queries before the keys do not see them.
     const queries = { from: Math.max(firstQuery, keys.from), to };
     const [nKeys, nQueries] = [keys.to - keys.from, to - queries.from];
-    let sum: Tensor = floatTensor(new Float32Array(byKey.length), [nKeys, nNumbers]);
+    let sum = floatTensor(new Float32Array(1), [1, 1]);
     for (let group = 0; group < byQuery.length; group++) {
       const rows = byQuery[group].subarray((queries.from - firstQuery) * nNumbers);
-      const feeds = {
-        byQuery: floatTensor(rows.subarray(0, nQueries * nNumbers), [nQueries, nNumbers]),
-        sum,
-      };
-      ({ byKey: sum } = await this.#mixHead(kvHead * byQuery.length + group, kvHead, queries, keys, feeds));
+      const feeds = { byQuery: floatTensor(rows.subarray(0, nQueries * nNumbers), [nQueries, nNumbers]), sum };
+      const isLast = group === byQuery.length - 1;
+      const result = isLast ? byKey : this.#scratch.floats(`mixed ${group % 2}`, byKey.length);
+      sum = floatTensor(result, [nKeys, nNumbers]);
+      await this.#mixHead(kvHead * byQuery.length + group, kvHead, queries, keys, feeds, { byKey: sum });
     }
-    byKey.set(sum.data as Float32Array);
   }
 
   #mixHead(
@@ -138,13 +154,14 @@ class Mixer {
     kvHead: number,
     queries: PositionRange,
     keys: PositionRange,
-    feeds: Record<string, Tensor>,
-  ): Promise<Record<string, Tensor>> {
+    feeds: Readonly<Record<string, Tensor>>,
+    results: Readonly<Record<string, Tensor>>,
+  ): Promise<unknown> {
     const { attnFactors, attnNormScale } = this.#local.run.layers[this.#layer];
     const [nKeys, nQueries] = [keys.to - keys.from, queries.to - queries.from];
     if (!attnFactors) {
       const pattern = floatTensor(this.#patternPart(head, queries, keys), [nKeys, nQueries]);
-      return this.#steps.mix.run({ ...feeds, pattern });
+      return this.#steps.mix.run({ ...feeds, pattern }, results);
     }
     const { nPos, queries: allQueries, keys: allKeys, logSums, window, softCap } = attnFactors;
     const width = allKeys.length / (this.#local.model.dimensions.nKeyValueHeads * nPos);
@@ -154,7 +171,7 @@ class Mixer {
     const step = softCap === null ? this.#steps.mixFactors : this.#steps.mixCappedFactors;
     const queryStart = (head * nPos + queries.from) * width;
     const keyStart = (kvHead * nPos + keys.from) * width;
-    return step.run({
+    const own = {
       ...feeds,
       queries: floatTensor(allQueries.subarray(queryStart, queryStart + nQueries * width), [nQueries, width]),
       keys: floatTensor(allKeys.subarray(keyStart, keyStart + nKeys * width), [nKeys, width]),
@@ -165,7 +182,8 @@ class Mixer {
       keyPlace: columnOf(this.#places),
       window: floatTensor(new Float32Array([window ?? nPos]), [1]),
       ...(softCap === null ? {} : { softCap: floatTensor(new Float32Array([softCap]), [1]) }),
-    });
+    };
+    return step.run(own, results);
   }
 
   /** [key, query] of a pattern that the run kept, with the norm scales at both ends. */
@@ -173,7 +191,7 @@ class Mixer {
     const { attnPattern, attnNormScale } = this.#local.run.layers[this.#layer];
     const { nPos } = this.#local.run;
     const nQueries = queries.to - queries.from;
-    const part = new Float32Array((keys.to - keys.from) * nQueries);
+    const part = this.#scratch.floats('pattern', (keys.to - keys.from) * nQueries).fill(0);
     for (let query = queries.from; query < queries.to; query++) {
       const row = (head * nPos + query) * nPos;
       for (let key = keys.from; key < keys.to && key <= query; key++) {

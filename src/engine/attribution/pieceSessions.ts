@@ -46,7 +46,8 @@ export class PieceSessions {
 function mixGraph(factors: { readonly isCapped: boolean } | null): Uint8Array {
   const graph = new GraphBuilder();
   const byQuery = graph.input('byQuery', 'float32', ['query', 'number']);
-  const sum = graph.input('sum', 'float32', ['key', 'number']);
+  // [key, number], or one number for all.
+  const sum = graph.input('sum', 'float32', ['sums', 'sumWidth']);
   const pattern = factors ? patternNodes(graph, factors.isCapped) : graph.input('pattern', 'float32', ['key', 'query']);
   graph.node('Gemm', [pattern, byQuery, sum], {}, 'byKey');
   graph.output('byKey');

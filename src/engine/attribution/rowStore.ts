@@ -1,6 +1,6 @@
 import { cutAtShare } from '../../graph/prune.ts';
 import { cutAtCount } from './cutAtCount.ts';
-import type { Target } from './directEffects.ts';
+import type { Target } from './sweepBatch.ts';
 import type { SourceColumns } from './writtenBlock.ts';
 
 /** A half-open range of source columns. */

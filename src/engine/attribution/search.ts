@@ -3,12 +3,13 @@ import type { WeightedGraph } from '../../graph/prune.ts';
 import type { AttributionSettings } from '../../protocol/engine.ts';
 import { UserError } from '../../protocol/errors.ts';
 import { encoderRows } from '../transcoders/featureRows.ts';
-import { type PreparedSweep, sweep, type Target } from './directEffects.ts';
+import { type PreparedSweep, sweep } from './directEffects.ts';
 import type { LocalModel } from './localModel.ts';
 import type { PhaseClock } from './phaseClock.ts';
 import { type KnownTarget, rankSources } from './ranking.ts';
 import type { RowLimits, RowStore } from './rowStore.ts';
 import type { Sources } from './sources.ts';
+import type { Target } from './sweepBatch.ts';
 import { needsPieces, sweepInPieces } from './sweepInPieces.ts';
 import type { OutputTarget } from './targets.ts';
 

@@ -6,6 +6,8 @@ import { type ActiveFeatures, type Encoder, joinActive } from '../transcoders/en
 import { featureInput, featureOutput } from '../transcoders/tapPoint.ts';
 import type { TranscoderSet } from '../transcoders/transcoder.ts';
 import type { LocalModel, PositionRange } from './localModel.ts';
+import { Scratch } from './scratch.ts';
+import { sharedArrays } from './sharedMemory.ts';
 import {
   errorColumn,
   featureBlock,
@@ -91,13 +93,14 @@ export async function gatherSources(
   const written: WrittenBlock[] = [];
   const reconstruction: Float32Array[] = [];
   const errors: Float32Array[] = [];
+  const scratch = isKept ? (local.isShared ? sharedArrays : undefined) : new Scratch();
   for (let layer = 0; layer < nLayers; layer++) {
     await onLayer(layer);
     const blocks: WrittenBlock[] = [];
     const decoded = new Float32Array(run.nPos * set.dModel);
     for (let pos = 0; pos < all.from; pos++) decoded.set(set.decoderBias[layer], pos * set.dModel);
     for (const range of isKept ? [all] : pieceRanges(columns, set, layer, all)) {
-      const block = featureBlock(columns, set, layer, range);
+      const block = featureBlock(columns, set, layer, range, scratch);
       addBlock(block, set.decoderBias[layer], decoded);
       if (isKept) blocks.push(block);
     }
@@ -112,9 +115,16 @@ export async function gatherSources(
   return { ...columns, written, reconstruction, errors };
 }
 
-/** What is written to a layer at some positions, read from the files again. */
-export function writtenAt(local: LocalModel, sources: Sources, layer: number, range: PositionRange): WrittenBlock {
-  return withErrors(local, sources, featureBlock(sources, local.set, layer, range), layer, sources.errors[layer]);
+/** What is written to a layer at some positions, read from the files again; good until the next. */
+export function writtenAt(
+  local: LocalModel,
+  sources: Sources,
+  layer: number,
+  range: PositionRange,
+  scratch: Scratch,
+): WrittenBlock {
+  const block = featureBlock(sources, local.set, layer, range, scratch);
+  return withErrors(local, sources, block, layer, sources.errors[layer]);
 }
 
 /** What the decoder rows of all active features take in memory, for every layer they write to. */

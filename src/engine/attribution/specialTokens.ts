@@ -1,5 +1,6 @@
 import { floatTensor, type Session } from '../runtime/session.ts';
 import type { LocalModel } from './localModel.ts';
+import { PrivateCopies } from './sharedMemory.ts';
 
 /**
  * How the special tokens at the start reach the rest of the prompt. Their positions carry no features and no errors, so
@@ -18,12 +19,13 @@ export type SpecialTokens = {
  */
 export async function carrySpecialTokens(local: LocalModel, count: number, product: Session): Promise<SpecialTokens> {
   const { nLayers, dModel, nHeads, nKeyValueHeads, dHead } = local.model.dimensions;
+  const copies = new PrivateCopies();
   const apply = async (x: Float32Array, w: Float32Array, nOut: number): Promise<Float32Array> => {
     const nRows = count * count;
     const y = new Float32Array(nRows * nOut);
     const nIn = x.length / nRows;
     await product.run(
-      { x: floatTensor(x, [nRows, nIn]), w: floatTensor(w, [nOut, nIn]) },
+      { x: floatTensor(x, [nRows, nIn]), w: floatTensor(copies.of('w', w), [nOut, nIn]) },
       { y: floatTensor(y, [nRows, nOut]) },
     );
     return y;

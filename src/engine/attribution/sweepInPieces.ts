@@ -1,9 +1,12 @@
 import { floatTensor } from '../runtime/session.ts';
 import { type Batch, planBatches } from './batches.ts';
 import { carryInPieces } from './carryInPieces.ts';
-import { addEffects, inject, type PreparedSweep, rowsFrom, type Target } from './directEffects.ts';
+import type { PreparedSweep } from './directEffects.ts';
+import { Scratch } from './scratch.ts';
+import { PrivateCopies } from './sharedMemory.ts';
 import { writtenAt } from './sources.ts';
-import type { SweepSteps } from './sweepSessions.ts';
+import { addEffects, inject, rowsFrom, type Target } from './sweepBatch.ts';
+import type { SweepSteps } from './sweepSteps.ts';
 import { pieceRanges, tokenBlock, type WrittenBlock } from './writtenBlock.ts';
 
 /** How much is in memory at a time. */
@@ -48,12 +51,13 @@ export async function sweepInPieces(
   const effects = new Float32Array(
     batches.reduce((most, batch) => Math.max(most, batch.targets.length), 0) * sources.count,
   );
+  const buffers = { gradient, effects, sizes, scratch: new Scratch(), copies: new PrivateCopies() };
   const steps = await prepared.sessions.steps();
   let done = 0;
   for (const batch of batches) {
     effects.fill(0);
     const onLayer = (share: number) => onStep(done + Math.floor(share * batch.targets.length));
-    await sweepBatch({ ...prepared, steps }, targets, batch, reading, { gradient, effects, sizes }, onLayer);
+    await sweepBatch({ ...prepared, steps }, targets, batch, reading, buffers, onLayer);
     batch.targets.forEach((target, row) => {
       deliver(target, effects.subarray(row * sources.count, (row + 1) * sources.count));
     });
@@ -61,12 +65,16 @@ export async function sweepInPieces(
   }
 }
 
+/** Arrays that all batches share. */
 type Buffers = {
   /** [pos, row, dModel] with room for all rows */
   readonly gradient: Float32Array;
   /** [row, source column] */
   readonly effects: Float32Array;
   readonly sizes: PieceSizes;
+  readonly scratch: Scratch;
+  /** Of arrays that worker threads share, which ONNX Runtime does not take. */
+  readonly copies: PrivateCopies;
 };
 
 async function sweepBatch(
@@ -89,11 +97,11 @@ async function sweepBatch(
     const length = (positions.to - positions.from) * nRows * dModel;
     const state = { positions, nRows, gradient: buffers.gradient.subarray(0, length) };
     inject(state, targets, batch, layer, dModel, reading);
-    if (layer < nLayers) await carryInPieces(prepared, layer, state, buffers.effects, buffers.sizes.positions);
-    for (const block of blocksBelow(prepared, layer, positions, buffers.sizes.positions)) {
-      await readOff(prepared, state, block, buffers.effects);
+    if (layer < nLayers) await carryInPieces(prepared, layer, state, { ...buffers, atOnce: buffers.sizes.positions });
+    for (const block of blocksBelow(prepared, layer, positions, buffers)) {
+      await readOff(prepared, state, block, buffers);
     }
-    if (layer > 0) await throughSkip(prepared, layer - 1, state, buffers.sizes.positions);
+    if (layer > 0) await throughSkip(prepared, layer - 1, state, buffers);
   }
 }
 
@@ -114,7 +122,7 @@ function* blocksBelow(
   { local, sources }: PreparedSweep,
   layer: number,
   positions: Batch['positions'],
-  atOnce: number,
+  { sizes, scratch }: Buffers,
 ): Generator<WrittenBlock> {
   if (layer === 0) {
     yield tokenBlock(sources, local.run.tokenVectors, positions.from);
@@ -122,9 +130,9 @@ function* blocksBelow(
   }
   // Special tokens at the start have no features and no errors.
   const own = { from: Math.max(positions.from, sources.firstPos), to: positions.to };
-  for (const range of pieceRanges(sources, local.set, layer - 1, own, atOnce)) {
+  for (const range of pieceRanges(sources, local.set, layer - 1, own, sizes.positions)) {
     const whole: WrittenBlock | undefined = sources.written[layer - 1];
-    yield whole ? partOf(whole, range) : writtenAt(local, sources, layer - 1, range);
+    yield whole ? partOf(whole, range) : writtenAt(local, sources, layer - 1, range, scratch);
   }
 }
 
@@ -146,18 +154,22 @@ async function readOff(
   { local, sources, steps, work }: PreparedSweep & { readonly steps: SweepSteps },
   { positions, nRows, gradient }: State,
   block: WrittenBlock,
-  effects: Float32Array,
+  { effects, scratch, copies }: Buffers,
 ): Promise<void> {
   const { dModel } = local.model.dimensions;
   const { width } = block;
   const nPos = Math.min(block.nPos, positions.to) - block.firstPos;
   const start = (block.firstPos - positions.from) * nRows * dModel;
   work.multiplications += nPos * nRows * width * dModel;
-  const dots = new Float32Array(nPos * nRows * width);
+  const dots = scratch.floats('dots', nPos * nRows * width);
   await steps.dots.run(
     {
       gradient: floatTensor(gradient.subarray(start, start + nPos * nRows * dModel), [nPos, nRows, dModel]),
-      vectors: floatTensor(block.vectors.subarray(0, nPos * width * dModel), [nPos, width, dModel]),
+      vectors: floatTensor(copies.of('written', block.vectors.subarray(0, nPos * width * dModel)), [
+        nPos,
+        width,
+        dModel,
+      ]),
     },
     { dots: floatTensor(dots, [nPos, nRows, width]) },
   );
@@ -169,21 +181,22 @@ async function throughSkip(
   { local, steps }: PreparedSweep & { readonly steps: SweepSteps },
   layer: number,
   { positions, nRows, gradient }: State,
-  atOnce: number,
+  { sizes: { positions: atOnce }, scratch, copies }: Buffers,
 ): Promise<void> {
   const skip = local.skipWeights(layer);
   if (!skip) return;
+  const matrix = copies.of('skip', skip.matrix);
   const { dModel } = local.model.dimensions;
   const perPosition = nRows * dModel;
   for (let from = positions.from; from < positions.to; from += atOnce) {
     const nPos = Math.min(atOnce, positions.to - from);
     const part = gradient.subarray((from - positions.from) * perPosition, (from - positions.from + nPos) * perPosition);
-    const next = new Float32Array(part.length);
+    const next = scratch.floats('skipped', part.length);
     const dims = [nPos, nRows, dModel];
     await steps.skip.run(
       {
         gradient: floatTensor(part, dims),
-        matrix: floatTensor(skip.matrix, [dModel, dModel]),
+        matrix: floatTensor(matrix, [dModel, dModel]),
         scale: floatTensor(skip.scale.subarray(from, from + nPos), [nPos, 1, 1]),
       },
       { carried: floatTensor(next, dims) },

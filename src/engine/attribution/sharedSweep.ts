@@ -1,0 +1,79 @@
+import type { ModelDimensions } from '../model/languageModel.ts';
+import { type AttentionCapture, carryPattern } from './carryPattern.ts';
+import type { CarryWeights } from './carryWeights.ts';
+import type { PreparedSweep } from './directEffects.ts';
+import type { PositionRange, SkipWeights } from './localModel.ts';
+import { asShared, PrivateCopies } from './sharedMemory.ts';
+import type { SpecialTokens } from './specialTokens.ts';
+import type { SweepPrompt } from './sweepBatch.ts';
+import { tokenBlock, tokenColumn, type WrittenBlock } from './writtenBlock.ts';
+
+/** Attention patterns are laid in shared memory beside the run's own up to this size. */
+const mostPatternBytes = 128 * 2 ** 20;
+
+/** A prompt as it is sent to worker threads: what is large lies in shared memory, the rest is copied on the way. */
+export type SharedSweep = {
+  readonly dimensions: ModelDimensions;
+  readonly nColumns: number;
+  readonly firstTokenColumn: number;
+  readonly special: SpecialTokens;
+  readonly layers: readonly SharedLayer[];
+  readonly tokens: WrittenBlock;
+};
+
+type SharedLayer = {
+  readonly weights: CarryWeights;
+  readonly skip: SkipWeights | null;
+  readonly capture: AttentionCapture;
+  readonly written: WrittenBlock;
+};
+
+/** Null where the prompt is too large for it, or not laid out for it: then it is swept here. */
+export function sharedSweep({ local, sources, special }: PreparedSweep): SharedSweep | null {
+  const { run, model } = local;
+  const patternBytes = run.layers.reduce((sum, { attnPattern }) => sum + attnPattern.byteLength, 0);
+  const { firstPos, nPos } = sources;
+  const isWhole =
+    firstPos < nPos && sources.written.length > 0 && run.layers.every(({ attnFactors }) => attnFactors === null);
+  if (!local.isShared || !isWhole || patternBytes > mostPatternBytes) return null;
+  return {
+    dimensions: model.dimensions,
+    nColumns: sources.count,
+    firstTokenColumn: tokenColumn(sources, 0),
+    special,
+    layers: run.layers.map(({ attnPattern, attnNormScale, postAttnNormScale }, layer) => ({
+      weights: local.carryWeights(layer),
+      skip: local.skipWeights(layer),
+      capture: { attnPattern: asShared(attnPattern), attnFactors: null, attnNormScale, postAttnNormScale },
+      written: sources.written[layer],
+    })),
+    tokens: tokenBlock(sources, run.tokenVectors, firstPos),
+  };
+}
+
+/** A shared prompt as the sweep reads it: layer by layer through private copies, because ONNX Runtime needs them. */
+export function promptFromShared(shared: SharedSweep): SweepPrompt {
+  const copies = new PrivateCopies();
+  const { dimensions, nColumns, firstTokenColumn, special, layers, tokens } = shared;
+  return {
+    dimensions,
+    nColumns,
+    firstTokenColumn,
+    special,
+    carryWeights: (layer) => {
+      const { output, value } = layers[layer].weights;
+      return { output: copies.of('output', output), value: copies.of('value', value) };
+    },
+    carryPattern: (layer: number, queries: PositionRange, keys: PositionRange) =>
+      carryPattern(layers[layer].capture, dimensions, queries, keys),
+    skipWeights: (layer) => {
+      const { skip } = layers[layer];
+      return skip && { matrix: copies.of('skip', skip.matrix), scale: skip.scale };
+    },
+    blockBelow: (layer, positions) => {
+      const block = layer === 0 ? tokens : layers[layer - 1].written;
+      const length = (positions.to - positions.from) * block.width * dimensions.dModel;
+      return { ...block, vectors: copies.of('vectors', block.vectors.subarray(0, length)) };
+    },
+  };
+}

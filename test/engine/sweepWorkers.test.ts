@@ -1,0 +1,48 @@
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import path from 'node:path';
+import process from 'node:process';
+import { test } from 'node:test';
+import { promisify } from 'node:util';
+import { openPrompt } from '../support/openPrompt.ts';
+
+/** Grouped queries, skip, cross-layer, norms after attention, four special tokens. */
+const cases = ['llama-plt-relu', 'llama-plt-skip', 'llama-clt-jumprelu', 'gemma2-clt', 'gemma3-it-plt'];
+
+for (const name of cases) {
+  test(`on ${name} threads beside each other give the very effects that one gives`, async () => {
+    using here = await openPrompt(name);
+    using beside = await openPrompt(name, { workers: 2 });
+    assert.ok(beside.sources.written.every(({ vectors }) => vectors.buffer instanceof SharedArrayBuffer));
+    assert.deepEqual(await beside.effects(), await here.effects());
+  });
+}
+
+test('threads beside each other stop when the sweep is given up, and sweep again', async () => {
+  const given = new Error('given up');
+  let calls = 0;
+  using prompt = await openPrompt('llama-plt-relu', {
+    workers: 2,
+    onBatch: async () => {
+      calls++;
+      if (calls === 3) throw given;
+    },
+  });
+  await assert.rejects(prompt.effects(), given);
+  using here = await openPrompt('llama-plt-relu');
+  assert.deepEqual(await prompt.effects(), await here.effects());
+});
+
+test('a process that ends while its threads sweep ends at once and as it was told to', async () => {
+  const script = path.join(import.meta.dirname, '../support/exitWhileSweeping.ts');
+  for (const delay of [0, 50]) {
+    const ended = await promisify(execFile)(process.execPath, [script, String(delay)]).catch((error) => error);
+    assert.equal(ended.code, 7, `after ${delay} ms: ${ended.signal} ${ended.stderr}`);
+  }
+});
+
+test('a sweep on threads does not keep a process from ending', async () => {
+  const script = path.join(import.meta.dirname, '../support/exitWhileSweeping.ts');
+  const { stdout } = await promisify(execFile)(process.execPath, [script, 'once'], { timeout: 60_000 });
+  assert.match(stdout, /swept 2/);
+});
