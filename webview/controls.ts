@@ -103,6 +103,32 @@ export function textField(
   };
 }
 
+export type NumberField = { readonly element: HTMLElement; set(value: number): void };
+
+/** A whole number that is typed or stepped; reports those within its range. */
+export function numberField(
+  label: string,
+  { min, max }: { min: number; max: number },
+  onChange: (value: number) => void,
+): NumberField {
+  const input = make('input', {
+    class: 'number-field',
+    attributes: { type: 'number', min, max, step: 1, 'aria-label': label },
+    on: {
+      change: () => {
+        const value = Math.min(max, Math.max(min, Math.round(input.valueAsNumber)));
+        if (Number.isFinite(value)) onChange(value);
+      },
+    },
+  });
+  return {
+    element: input,
+    set(value) {
+      if (input.valueAsNumber !== value && document.activeElement !== input) input.valueAsNumber = value;
+    },
+  };
+}
+
 /** A ring that turns while something runs. */
 export function progressRing(): HTMLElement {
   const made = toolkit('vscode-progress-ring');

@@ -1,11 +1,13 @@
 import type { Host } from './host.ts';
-import { interventionsOf } from './steeringState.ts';
+import { inspecting } from './inspector.ts';
+import { tellInterventions } from './steeringSync.ts';
 import type { Remembered, Store, ViewState } from './store.ts';
-import { cardRequested, setSteering } from './updates.ts';
+import { cardRequested } from './updates.ts';
 import { featureKey } from './visible.ts';
 
 /** Tells the extension what the reader did, and asks it for what the page lacks. */
 export function keepHostInformed(store: Store, host: Host): void {
+  tellInterventions(store, host);
   store.subscribe((state, previous) => {
     const isSameTrace = state.trace === previous.trace;
     if (state.selected !== previous.selected) {
@@ -15,7 +17,14 @@ export function keepHostInformed(store: Store, host: Host): void {
     if (state.hovered !== previous.hovered) host.post({ type: 'hoverNode', node: idOf(state, state.hovered) });
     // Choosing a node alone is not a change worth keeping: it must not make the file look edited.
     if (isSameTrace && isEdited(state, previous)) host.post({ type: 'viewChanged', view: state.view });
-    if (state.steering.isWanted && !state.steering.isRunning) runEdits(state, store, host);
+    if (state.inspector.wanted && !state.inspector.isRunning) {
+      host.post({ type: 'inspect', first: state.inspector.wanted.first });
+      store.apply(inspecting);
+    }
+    const { dialog } = state;
+    if (dialog !== null && dialog.draft !== previous.dialog?.draft) {
+      host.post({ type: 'checkTrace', number: dialog.number, draft: dialog.draft });
+    }
     const isLeftOtherwise = state.panels !== previous.panels || state.isTourDone !== previous.isTourDone;
     if (!isSameTrace || isLeftOtherwise) host.remember(rememberedOf(state));
     if (isLeftOtherwise) host.post({ type: 'remember', state: rememberedOf(state) });
@@ -37,14 +46,6 @@ function askForCard(state: ViewState, store: Store, host: Host): void {
   if (kind !== 'feature' || feature === null || cards.has(featureKey(layer, feature))) return;
   store.apply(cardRequested(layer, feature));
   host.post({ type: 'needCard', layer, feature });
-}
-
-function runEdits({ steering, index }: ViewState, store: Store, host: Host): void {
-  store.apply(setSteering((now) => ({ ...now, isWanted: false, isRunning: index !== null })));
-  if (index) {
-    const { newTokens } = steering;
-    host.post({ type: 'intervene', interventions: interventionsOf(steering, index.graph.nodes), newTokens });
-  }
 }
 
 function idOf({ index }: ViewState, node: number | null): string | null {

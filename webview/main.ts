@@ -1,3 +1,4 @@
+import { inSlices, workFor } from '../src/graph/steps.ts';
 import { createActivity } from './activity.ts';
 import { keptSites, strongestClaims } from './claims.ts';
 import { registerControls } from './controls.ts';
@@ -7,8 +8,10 @@ import { readPalette, watchTheme } from './drawing/palette.ts';
 import { exportGraph } from './exports/exportGraph.ts';
 import { connectHost } from './host.ts';
 import { keepHostInformed } from './hostSync.ts';
+import { createReceiver } from './incomingGraph.ts';
 import { createStore, initialState } from './store.ts';
-import { cancelled, receive, verifying } from './updates.ts';
+import { starting } from './traceDialogState.ts';
+import { cancelled, verifying } from './updates.ts';
 import { createPage } from './views/page.ts';
 import type { Intents } from './views/view.ts';
 
@@ -41,6 +44,17 @@ function start(root: HTMLElement): void {
       host.post({ type: 'verify', claims, kept: wanted === 'strongest' ? keptSites(index, pinned) : null });
       store.apply(verifying);
     },
+    ask: (type) => host.post({ type }),
+    findExamples: () => host.post({ type: 'findExamples' }),
+    useNeuronpedia: () => host.post({ type: 'useNeuronpedia' }),
+    traceDialog: (action) => {
+      const { dialog } = store.state();
+      if (action !== 'start') host.post({ type: 'traceDialog', action });
+      else if (dialog !== null && !dialog.isStarting) {
+        host.post({ type: 'startTrace', number: dialog.number, draft: dialog.draft });
+        store.apply(starting);
+      }
+    },
     failedAction: () => host.post({ type: 'failedAction' }),
     export: (format) => {
       const state = store.state();
@@ -54,18 +68,33 @@ function start(root: HTMLElement): void {
   const page = createPage(intents, activity, host, readPalette(document.body));
   root.replaceChildren(page.element);
 
-  // However many changes a frame brings, the page is drawn once.
+  // However many changes a frame brings, the page is drawn once. What a very large graph needs for that is made in
+  // slices; changes that come meanwhile are drawn after it.
   let isScheduled = false;
+  let isDrawing = false;
   const draw = () => {
     if (isScheduled) return;
     isScheduled = true;
     const end = activity.begin();
     requestAnimationFrame(() => {
       isScheduled = false;
-      const state = store.state();
-      page.update(state, derive(state));
+      if (isDrawing) draw();
+      else void drawNow();
       end();
     });
+  };
+  const drawNow = async () => {
+    isDrawing = true;
+    const end = activity.begin();
+    const state = store.state();
+    const steps = derive.steps(state);
+    try {
+      const first = workFor(steps);
+      page.update(state, first.done ? first.value : await inSlices(steps, () => true));
+    } finally {
+      isDrawing = false;
+      end();
+    }
   };
   store.subscribe(draw);
   keepHostInformed(store, host);
@@ -73,7 +102,7 @@ function start(root: HTMLElement): void {
     page.setPalette(readPalette(document.body));
     draw();
   });
-  host.onMessage((message) => store.apply(receive(message)));
+  host.onMessage(createReceiver(store, activity));
   window.whenIdle = activity.whenIdle;
   window.placeOfNode = (id) => {
     const node = store.state().index?.indexOf.get(id);

@@ -1,86 +1,101 @@
 import type { CircuitGraph } from '../src/graph/circuitGraph.ts';
-import type { GraphNode } from '../src/graph/node.ts';
-import type { InterveneResult, Intervention } from '../src/protocol/engine.ts';
+import { editOfNodes, nodesOfEdit } from '../src/graph/editsOfNodes.ts';
+import { type GraphEdit, type Interventions, noInterventions } from '../src/graph/interventions.ts';
+import type { InterveneResult } from '../src/protocol/engine.ts';
+import type { InterventionRun } from '../src/protocol/panel.ts';
 
-/** One row of the interventions list. */
-export type Edit = {
-  readonly key: string;
-  readonly name: string;
-  /** The nodes that the edit changes: one feature, or all members of a supernode. */
-  readonly nodes: readonly number[];
-  /** Times the activation that the feature has in the traced run; 0 turns it off. */
-  readonly factor: number;
-  readonly isOn: boolean;
-};
-
+/** The interventions as this page has them. The trace holds them; other pages of it show the same. */
 export type SteeringState = {
-  readonly edits: readonly Edit[];
-  readonly result: InterveneResult | null;
-  readonly isRunning: boolean;
-  /** How far both runs go on after the prompt. */
-  readonly newTokens: number;
-  /** The edits are to be run as soon as no run is under way. */
+  readonly interventions: Interventions;
+  /** As the extension knows them: what differs is told. */
+  readonly told: Interventions;
+  /** How the extension last ran the model with them. */
+  readonly run: InterventionRun;
+  /** The reader asked for a run. */
   readonly isWanted: boolean;
 };
 
-export const noSteering: SteeringState = { edits: [], result: null, isRunning: false, newTokens: 0, isWanted: false };
+export const noRun: InterventionRun = {
+  isRunning: false,
+  result: null,
+  streamed: { before: [], after: [] },
+  failure: null,
+};
 
-/** Runs that answer within this are repeated while a slider moves. */
-const fastRun = 700;
+export const noSteering: SteeringState = {
+  interventions: noInterventions,
+  told: noInterventions,
+  run: noRun,
+  isWanted: false,
+};
 
-/** The state with an edit of these nodes at its end; nodes that have one already keep it. */
-export function withEdit(steering: SteeringState, name: string, nodes: readonly number[]): SteeringState {
-  const key = nodes.join(',');
-  if (steering.edits.some((edit) => edit.key === key)) return steering;
-  return { ...steering, edits: [...steering.edits, { key, name, nodes, factor: 0, isOn: true }] };
+/** What a trace brings along. */
+export function steeringOf({ interventions = noInterventions }: CircuitGraph): SteeringState {
+  return { ...noSteering, interventions, told: interventions };
 }
 
-/** The state with one edit changed, or taken away; a fast model is asked again at once. */
+/** The state with its interventions changed. */
+export function changeInterventions(
+  steering: SteeringState,
+  change: (interventions: Interventions) => Interventions,
+): SteeringState {
+  return { ...steering, interventions: change(steering.interventions) };
+}
+
+/** The state with an edit of these nodes at its end; nodes that have one already keep it, and tokens and outputs have none. */
+export function withEdit(
+  steering: SteeringState,
+  name: string,
+  nodes: readonly number[],
+  graph: Pick<CircuitGraph, 'nodes'>,
+): SteeringState {
+  const edit = editOfNodes(
+    name,
+    nodes.map((node) => graph.nodes[node]),
+  );
+  const { edits } = steering.interventions;
+  if (edit === null || edits.some((other) => placeKey(other) === placeKey(edit))) return steering;
+  return changeInterventions(steering, (now) => ({ ...now, edits: [...now.edits, edit] }));
+}
+
+/** The state with the edit at a place of the list changed, or taken away. */
 export function changeEdit(
   steering: SteeringState,
-  key: string,
-  change: Partial<Pick<Edit, 'factor' | 'isOn'>> | null,
+  place: number,
+  change: ((edit: GraphEdit) => GraphEdit) | null,
 ): SteeringState {
-  const edits =
-    change === null
-      ? steering.edits.filter((edit) => edit.key !== key)
-      : steering.edits.map((edit) => (edit.key === key ? { ...edit, ...change } : edit));
-  const isFast = steering.result !== null && steering.result.milliseconds < fastRun;
-  return { ...steering, edits, isWanted: isFast && edits.length > 0 };
+  return changeInterventions(steering, (now) => ({
+    ...now,
+    edits: now.edits.flatMap((edit, index) => (index !== place ? [edit] : change === null ? [] : [change(edit)])),
+  }));
 }
 
-/** What the engine is asked to do: every edit that is on, one intervention a node. */
-export function interventionsOf({ edits }: SteeringState, nodes: readonly GraphNode[]): Intervention[] {
-  return edits
-    .filter(({ isOn }) => isOn)
-    .flatMap(({ nodes: members, factor }) =>
-      members.flatMap((node): Intervention[] => {
-        const { kind, layer, pos, feature } = nodes[node];
-        if (kind !== 'feature' || feature === null) return [];
-        return [{ layer, feature, pos, kind: factor === 0 ? 'ablate' : 'scale', value: factor }];
-      }),
-    );
+/** The same for edits of the same nodes. */
+export function placeKey(edit: GraphEdit): string {
+  if (edit.type === 'patch') return JSON.stringify({ ...edit, isOn: true, name: '' });
+  return `${edit.type} ${edit.sites.map((site) => Object.values(site).join('/')).join(' ')}`;
 }
 
-/**
- * The same run for a terminal: `prompt-circuits intervene …`. By token ids where the graph has them, as a prompt's text
- * may be split otherwise.
- */
-export function commandLine(steering: SteeringState, { nodes, metadata }: CircuitGraph): string {
-  const { promptTokenIds, promptTokens } = metadata;
-  const prompt =
-    promptTokenIds === null ? `--prompt ${quoted(promptTokens.join(''))}` : `--tokens ${promptTokenIds.join(',')}`;
-  const edits = interventionsOf(steering, nodes).map(({ layer, feature, pos, kind, value }) => {
-    const place = `${layer}:${feature}@${String(pos)}`;
-    return kind === 'ablate' ? `--ablate ${place}` : `--${kind} ${place}=${value}`;
+/** The nodes that edits which are on change. */
+export function editedNodes({ interventions }: SteeringState, graph: CircuitGraph): ReadonlySet<number> {
+  return new Set(interventions.edits.filter(({ isOn }) => isOn).flatMap((edit) => nodesOfEdit(edit, graph)));
+}
+
+/** By node: how the last run changed its activation, as a part of the largest change, with its sign. */
+export function changedNodes({ run }: SteeringState, { nodes }: CircuitGraph): ReadonlyMap<number, number> {
+  const changed = run.result?.changed ?? [];
+  const parts = new Map<number, number>();
+  if (changed.length === 0) return parts;
+  const key = (layer: number, pos: number, feature: number | null): string => `${layer} ${pos} ${feature}`;
+  const byKey = new Map(
+    changed.map(({ layer, pos, feature, before, after }) => [key(layer, pos, feature), after - before]),
+  );
+  const largest = Math.max(...[...byKey.values()].map(Math.abs));
+  nodes.forEach(({ kind, layer, pos, feature }, node) => {
+    const change = kind === 'feature' ? byKey.get(key(layer, pos, feature)) : undefined;
+    if (change !== undefined) parts.set(node, change / largest);
   });
-  const more = steering.newTokens > 0 ? [`--generate ${steering.newTokens}`] : [];
-  return ['prompt-circuits intervene', prompt, ...edits, ...more].join(' ');
-}
-
-/** One word for a POSIX shell, whatever is in it. */
-function quoted(text: string): string {
-  return `'${text.replaceAll("'", "'\\''")}'`;
+  return parts;
 }
 
 type TokenChange = { readonly text: string; readonly before: number; readonly after: number };

@@ -1,13 +1,16 @@
 import type { GraphView, Supernode } from '../src/graph/circuitGraph.ts';
+import { nodesOfFeature } from '../src/graph/node.ts';
 import type { ToPanel } from '../src/protocol/panel.ts';
 import { nothingTested, withResult } from './claims.ts';
 import type { Derived } from './derive.ts';
 import type { Filters } from './filters.ts';
-import { indexGraph } from './graphIndex.ts';
+import { type GraphIndex, indexGraph } from './graphIndex.ts';
+import { inspectorOfNewTrace, showLayersAt, showStage, withInspection, withoutInspection } from './inspector.ts';
 import type { SteeringState } from './steeringState.ts';
-import { noSteering, withEdit } from './steeringState.ts';
+import { noSteering, steeringOf, withEdit } from './steeringState.ts';
 import type { Camera, Panels, Tour, Update, ViewState } from './store.ts';
 import { readPanels } from './store.ts';
+import { closeTraceDialog, openTraceDialog, withCheck, writeDraft } from './traceDialogState.ts';
 import { featureKey } from './visible.ts';
 
 /** What a message from the extension changes. */
@@ -20,12 +23,17 @@ export function receive(message: ToPanel): Update {
         return previewOf(state, message.tokens, message.predictions);
       case 'showGraph':
         return showTrace(state, message.trace);
+      case 'showView':
+        return showView(state, message.id, message.view);
       case 'remembered':
         return withRemembered(state, message.state);
       case 'select':
         return select(message.node === null ? null : (state.index?.indexOf.get(message.node) ?? null))(state);
       case 'featureCard':
-        return withCard(state, message.layer, message.feature, { type: 'ready', card: message.card });
+        return withCard(withOffer(state, message), message.layer, message.feature, {
+          type: 'ready',
+          card: message.card,
+        });
       case 'featureCardFailed':
         return withCard(state, message.layer, message.feature, { type: 'failed', message: message.message });
       case 'labels': {
@@ -38,16 +46,38 @@ export function receive(message: ToPanel): Update {
         }
         return { ...state, setLabels, frequencies };
       }
-      case 'intervened':
-        return { ...state, steering: { ...state.steering, result: message.result, isRunning: false } };
+      case 'interventions': {
+        const { interventions } = message;
+        return { ...state, steering: { ...state.steering, interventions, told: interventions } };
+      }
+      case 'interventionRun':
+        return { ...state, steering: { ...state.steering, run: message.run } };
+      case 'nothing':
+        return { ...state, ...noTrace, status: { type: 'ready' } };
       case 'verified': {
         const verification = withResult(state.verification, message.claims, message.result);
         return { ...state, verification, status: { type: 'ready' } };
       }
+      case 'inspection':
+        return withInspection(message.inspection)(state);
+      case 'showLayers':
+        return showLayersAt(message.pos)(state);
+      case 'tokensSelected':
+        return selectTokens(message.positions)(state);
+      case 'settled':
+        return { ...state, status: { type: 'ready' } };
+      case 'traceDialog':
+        return openTraceDialog(message.setup)(state);
+      case 'traceChecked':
+        return withCheck(message.check, message.isRefused)(state);
+      case 'directionsPicked':
+        return writeDraft({ target: 'directions', directionsFile: message.file })(state);
+      case 'traceDialogClosed':
+        return closeTraceDialog(state);
       case 'failed': {
-        const steering = { ...state.steering, isRunning: false };
         const verification = { ...state.verification, isRunning: false };
-        return { ...state, steering, verification, status: message };
+        const inspector = withoutInspection(state.inspector, message.message);
+        return { ...state, verification, inspector, status: message };
       }
       default:
         return state;
@@ -63,6 +93,16 @@ function withRemembered(state: ViewState, remembered: unknown): ViewState {
   return { ...state, isTourDone, panels: readPanels(kept, state.panels), hasOwnMemory: true };
 }
 
+const noTrace = {
+  trace: null,
+  index: null,
+  selected: null,
+  hovered: null,
+  marked: [],
+  camera: null,
+  steering: noSteering,
+} as const;
+
 /** Another prompt's tokens: the graph of the last one must not stand below them. */
 function previewOf(
   state: ViewState,
@@ -71,12 +111,27 @@ function previewOf(
 ): ViewState {
   const shown = state.trace?.graph.metadata.promptTokens ?? [];
   const isOther = shown.length !== tokens.length || shown.some((token, pos) => token !== tokens[pos]);
-  const cleared = isOther ? { trace: null, index: null, selected: null, hovered: null, marked: [], camera: null } : {};
+  const cleared = isOther ? noTrace : {};
   return { ...state, ...cleared, preview: { tokens, predictions } };
 }
 
-function showTrace(state: ViewState, trace: NonNullable<ViewState['trace']>): ViewState {
-  const index = indexGraph(trace.graph);
+/** Shows a graph whose index was made elsewhere, in slices. */
+export function showIndexed(trace: NonNullable<ViewState['trace']>, index: GraphIndex): Update {
+  return (state) => showTrace(state, trace, index);
+}
+
+/** What was made of the graph on screen was changed elsewhere: in a tree, in another panel, by undo. */
+function showView(state: ViewState, id: string, view: GraphView): ViewState {
+  const { trace, index } = state;
+  if (trace?.id !== id || index === null) return state;
+  return showTrace(state, { ...trace, graph: { ...trace.graph, view } }, index);
+}
+
+function showTrace(
+  state: ViewState,
+  trace: NonNullable<ViewState['trace']>,
+  index: GraphIndex = indexGraph(trace.graph),
+): ViewState {
   const saved = trace.graph.view;
   // "Only between pinned" is what files say by default; without pins it would mean "nothing".
   const isBare = saved.linkType === 'both' && saved.pinned.length === 0;
@@ -100,12 +155,38 @@ function showTrace(state: ViewState, trace: NonNullable<ViewState['trace']>): Vi
     search: isOther ? '' : state.search,
     camera: isOther ? null : state.camera,
     dismissed: isOther ? new Set() : state.dismissed,
-    steering: isOther ? noSteering : state.steering,
+    steering: isOther ? steeringOf(trace.graph) : state.steering,
     verification: isOther ? nothingTested : state.verification,
+    inspector: isOther ? inspectorOfNewTrace({ ...state, trace }) : state.inspector,
+    filters: isOther && state.editorPositions ? { ...state.filters, positions: null } : state.filters,
+    editorPositions: isOther ? null : state.editorPositions,
+    offers: isOther ? new Map() : state.offers,
     panels:
       isOther && (view.pinned.length > 0 || view.supernodes.length > 0)
         ? { ...state.panels, isSubgraphOpen: true }
         : state.panels,
+  };
+}
+
+/** Keeps what Neuronpedia would be asked of the card's feature, or forgets it. */
+function withOffer(
+  state: ViewState,
+  { layer, feature, offer }: { readonly layer: number; readonly feature: number; readonly offer?: string },
+): ViewState {
+  const offers = new Map(state.offers);
+  if (offer === undefined) offers.delete(featureKey(layer, feature));
+  else offers.set(featureKey(layer, feature), offer);
+  return { ...state, offers };
+}
+
+/** Shows only the columns of the tokens that are selected in an editor; with none selected, what was shown before. */
+function selectTokens(positions: readonly number[]): Update {
+  return (state) => {
+    const isOurs = state.editorPositions !== null && state.filters.positions === state.editorPositions;
+    const known = positions.filter((pos) => pos < (state.index?.nPositions ?? 0));
+    if (known.length > 0) return { ...state, filters: { ...state.filters, positions: known }, editorPositions: known };
+    if (!isOurs) return state.editorPositions === null ? state : { ...state, editorPositions: null };
+    return { ...state, filters: { ...state.filters, positions: null }, editorPositions: null };
   };
 }
 
@@ -115,10 +196,15 @@ function withCard(
   feature: number,
   card: ViewState['cards'] extends ReadonlyMap<string, infer Value> ? Value : never,
 ): ViewState {
-  const cards = new Map(state.cards).set(featureKey(layer, feature), card);
-  if (card.type !== 'ready' || card.card.activationFrequency === null) return { ...state, cards };
-  const frequencies = new Map(state.frequencies).set(featureKey(layer, feature), card.card.activationFrequency);
-  return { ...state, cards, frequencies };
+  const key = featureKey(layer, feature);
+  const cards = new Map(state.cards).set(key, card);
+  if (card.type !== 'ready') return { ...state, cards };
+  const { label, labelSource, activationFrequency } = card.card;
+  // A card may know a name that the set's list does not have, as those from Neuronpedia.
+  const isNamed = label === '' || state.setLabels.has(key);
+  const setLabels = isNamed ? state.setLabels : new Map(state.setLabels).set(key, { label, source: labelSource });
+  if (activationFrequency === null) return { ...state, cards, setLabels };
+  return { ...state, cards, setLabels, frequencies: new Map(state.frequencies).set(key, activationFrequency) };
 }
 
 /** Chooses a node, or none. */
@@ -146,6 +232,7 @@ export const stepBack: Update = (state) => {
   if (state.tour) return { ...state, tour: null, isTourDone: true };
   if (state.isHoverFrozen) return { ...state, isHoverFrozen: false, hovered: null };
   if (state.marked.length > 0) return { ...state, marked: [] };
+  if (state.panels.stage === 'layers') return showStage('graph')(state);
   if (state.selected !== null) return select(null)(state);
   return state.search === '' ? state : { ...state, search: '' };
 };
@@ -213,12 +300,17 @@ export function renameSupernode(supernode: number, label: string): Update {
   }));
 }
 
-/** Sets a node's label; an empty one brings back the label it had. */
+/** Labels a node, and with it every node of the same feature; an empty label brings back the one that they had. */
 export function editLabel(node: number, label: string): Update {
-  return withView((view, ids) => {
-    const { [ids(node)]: _, ...others } = view.labels;
-    return { ...view, labels: label.trim() === '' ? others : { ...others, [ids(node)]: label.trim() } };
-  });
+  return (state) =>
+    withView((view, idOf) => {
+      const labels = { ...view.labels };
+      for (const same of nodesOfFeature(state.index?.graph.nodes ?? [], node)) {
+        if (label.trim() === '') delete labels[idOf(same)];
+        else labels[idOf(same)] = label.trim();
+      }
+      return { ...view, labels };
+    })(state);
 }
 
 export function clearPins(): Update {
@@ -278,11 +370,14 @@ export function setSteering(change: (steering: SteeringState) => SteeringState):
 
 /** Adds a row to the interventions and shows them. */
 export function addEdit(name: string, nodes: readonly number[]): Update {
-  return (state) => ({
-    ...state,
-    steering: withEdit(state.steering, name, nodes),
-    panels: { ...state.panels, tab: 'steer', isSideOpen: true },
-  });
+  return (state) =>
+    state.index === null
+      ? state
+      : {
+          ...state,
+          steering: withEdit(state.steering, name, nodes, state.index.graph),
+          panels: { ...state.panels, tab: 'steer', isSideOpen: true },
+        };
 }
 
 /** The reader stopped what was running for a graph that is on screen. */
@@ -292,8 +387,9 @@ export const cancelled: Update = (state) =>
     : {
         ...state,
         status: { type: 'ready' },
-        steering: { ...state.steering, isRunning: false, isWanted: false },
+        steering: { ...state.steering, isWanted: false },
         verification: { ...state.verification, isRunning: false },
+        inspector: withoutInspection(state.inspector, 'Cancelled.'),
       };
 
 export const verifying: Update = (state) => ({ ...state, verification: { ...state.verification, isRunning: true } });

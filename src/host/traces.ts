@@ -1,6 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import * as vscode from 'vscode';
 import type { CircuitGraph, GraphView } from '../graph/circuitGraph.ts';
+import { type Interventions, noInterventions } from '../graph/interventions.ts';
 import type { Log } from './log.ts';
 import type { TraceRecord } from './traceRecord.ts';
 import type { TraceStore } from './traceStore.ts';
@@ -17,7 +18,13 @@ export type TracesChange =
   /** Another trace, or none, is the one that the trees and the editor show. */
   | { readonly type: 'active' }
   | { readonly type: 'view'; readonly id: string; readonly by: ViewAuthor; readonly before: GraphView }
+  /** `by`: whoever changed them, not to be told. */
+  | { readonly type: 'interventions'; readonly id: string; readonly by: unknown; readonly before: Interventions }
   | { readonly type: 'selected' }
+  /** Tokens of the active trace's prompt were selected in an editor; none: the selection left them. */
+  | { readonly type: 'tokens'; readonly positions: readonly number[] }
+  /** The layers of the active trace are wanted on screen, at a token. */
+  | { readonly type: 'layers'; readonly pos: number }
   | { readonly type: 'hovered' };
 
 /** Milliseconds between a change of a view and its writing: a drag is one write. */
@@ -133,6 +140,16 @@ export class Traces implements vscode.Disposable {
     this.#changed.fire({ type: 'hovered' });
   }
 
+  /** Tells of the prompt's tokens that are selected in an editor. */
+  selectTokens(positions: readonly number[]): void {
+    this.#changed.fire({ type: 'tokens', positions });
+  }
+
+  /** Asks the active trace's page for its table of layers. */
+  showLayers(pos: number): void {
+    this.#changed.fire({ type: 'layers', pos });
+  }
+
   async rename(id: string, title: string): Promise<void> {
     const record = this.#records.find((candidate) => candidate.id === id);
     if (record === undefined) return;
@@ -161,6 +178,20 @@ export class Traces implements vscode.Disposable {
     const before = open.graph.view;
     this.#open.set(id, { ...open, graph: { ...open.graph, view } });
     this.#changed.fire({ type: 'view', id, by, before });
+    this.#saveSoon(id);
+  }
+
+  /** Takes the edits on the table and the sets that are kept. */
+  changeInterventions(id: string, interventions: Interventions, by: unknown): void {
+    const open = this.#open.get(id);
+    if (open === undefined) return;
+    const before = open.graph.interventions ?? noInterventions;
+    this.#open.set(id, { ...open, graph: { ...open.graph, interventions } });
+    this.#changed.fire({ type: 'interventions', id, by, before });
+    this.#saveSoon(id);
+  }
+
+  #saveSoon(id: string): void {
     if (!this.#records.some((record) => record.id === id)) return;
     clearTimeout(this.#unsaved.get(id));
     this.#unsaved.set(

@@ -7,10 +7,11 @@ import { tokenRanges } from '../../src/host/editor/tokenPlaces.ts';
 import { readComparisonMessage } from '../../src/host/panel/readComparisonMessage.ts';
 import { readMessage } from '../../src/host/panel/readMessage.ts';
 import { remedyFor } from '../../src/host/remedies.ts';
+import { defaultAttribution } from '../../src/protocol/engine.ts';
+import { draftOf } from '../../src/protocol/traceDialog.ts';
 
 const site = { layer: 1, pos: 3, feature: 2 };
 const claim = { sources: [site], target: { type: 'logit', id: 7 }, weight: -0.5 };
-const edit = { layer: 1, feature: 2, pos: 3, kind: 'set', value: 1 };
 
 test('every message of the page is let through', () => {
   const messages: unknown[] = [
@@ -25,11 +26,17 @@ test('every message of the page is let through', () => {
       type: 'viewChanged',
       view: { ...emptyView, supernodes: [{ label: 'a', members: ['b'] }], places: { a: [1, 2] } },
     },
-    { type: 'intervene', interventions: [edit, { ...edit, pos: { start: 1, stop: null }, kind: 'ablate', value: 0 }] },
+    { type: 'runInterventions' },
+    { type: 'addIntervention' },
+    { type: 'takeFromTrace' },
+    { type: 'copyCommandLine' },
     { type: 'export', format: 'svg', data: '<svg/>' },
     { type: 'remember', state: { panels: { sideWidth: 300 }, isTourDone: true } },
     { type: 'verify', claims: [claim, { ...claim, target: { type: 'feature', ...site } }], kept: [site] },
     { type: 'verify', claims: [], kept: null },
+    { type: 'traceDialog', action: 'open' },
+    { type: 'checkTrace', number: 3, draft: draftOf(defaultAttribution) },
+    { type: 'startTrace', number: 3, draft: draftOf(defaultAttribution) },
     { type: 'log', level: 'error', message: 'x' },
   ];
   for (const message of messages) assert.equal(readMessage(message), message, JSON.stringify(message));
@@ -54,14 +61,46 @@ test('anything else is not', () => {
     { type: 'viewChanged', view: { ...emptyView, supernodes: [{ label: 1, members: [] }] } },
     { type: 'viewChanged', view: { ...emptyView, linkType: 'sideways' } },
     { type: 'viewChanged', view: { ...emptyView, places: { a: [Number.NaN, 1] } } },
-    { type: 'intervene', interventions: [{ ...edit, value: Number.NaN }] },
-    { type: 'intervene', interventions: [{ ...edit, pos: -1 }] },
-    { type: 'intervene', interventions: [{ ...edit, kind: 'delete' }] },
+    { type: 'interventionsChanged', interventions: 'all' },
+    { type: 'intervene', interventions: [] },
     { type: 'export', format: 'exe', data: '' },
     { type: 'log', level: 'eval', message: '' },
   ];
   for (const message of wrong) assert.equal(readMessage(message), null, JSON.stringify(message));
   fc.assert(fc.property(fc.object(), (message) => readMessage(message) === null));
+});
+
+test('interventions of a page are taken as far as they are understood', () => {
+  const edit = {
+    name: 'Texas',
+    isOn: true,
+    type: 'features',
+    sites: [{ ...site, unit: 2 }],
+    places: { start: 1, stop: null },
+    kind: 'set',
+    factor: -1.5,
+  };
+  const options = { freeze: { from: 0, to: 2 }, newTokens: 10, sampling: { temperature: 1, topP: 0.5, seed: 3 } };
+  const interventions = { edits: [edit], options, sets: [{ name: 'a', edits: [edit], options }] };
+  assert.deepEqual(readMessage({ type: 'interventionsChanged', interventions }), {
+    type: 'interventionsChanged',
+    interventions,
+  });
+  const broken = [
+    { ...edit, factor: Number.NaN },
+    { ...edit, kind: 'delete' },
+    { ...edit, sites: [{ ...site, pos: -1, unit: 1 }] },
+    { ...edit, places: { start: -1, stop: null } },
+    { ...edit, name: 7 },
+    { ...edit, type: 'patch' },
+    null,
+  ];
+  const read = readMessage({
+    type: 'interventionsChanged',
+    interventions: { ...interventions, edits: [...broken, edit] },
+  });
+  assert.ok(read?.type === 'interventionsChanged');
+  assert.deepEqual(read.interventions.edits, [edit]);
 });
 
 test('each kind of error has the button that helps, and the first match decides', () => {

@@ -15,7 +15,7 @@ export type PageCase = {
   readonly messages: readonly (ToPanel | ToComparison)[];
   readonly remembered?: unknown;
   /** The page's built entry: the graph panel's when absent. */
-  readonly script?: 'main.js' | 'comparison.js';
+  readonly script?: 'main.js' | 'comparison.js' | 'interventions.js';
 };
 
 /**

@@ -2,11 +2,12 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import type { Page } from 'playwright-core';
+import type { GraphEdit, Interventions } from '../../src/graph/interventions.ts';
 import { readGraph } from '../../src/graph/readGraph.ts';
 import type { ToComparison } from '../../src/protocol/comparison.ts';
-import type { InterveneResult } from '../../src/protocol/engine.ts';
-import type { PanelTrace, ToPanel } from '../../src/protocol/panel.ts';
-import { asTrace, dallasTrace, largeTrace, sampleCard } from '../support/sampleTrace.ts';
+import type { FeatureCard, InterveneResult } from '../../src/protocol/engine.ts';
+import type { InterventionRun, PanelTrace, ToPanel } from '../../src/protocol/panel.ts';
+import { asTrace, dallasTrace, largeTrace, sampleCard, sampleInspection } from '../support/sampleTrace.ts';
 import { deliver, placeOf, rest } from './browser.ts';
 
 /** A state of the panel: how it comes about, and what must be on it. Run in every theme; each is a page of its own. */
@@ -16,7 +17,7 @@ export type State = {
   readonly messages: readonly (ToPanel | ToComparison)[];
   readonly remembered?: unknown;
   /** The page's built entry: the graph panel's when absent. */
-  readonly script?: 'main.js' | 'comparison.js';
+  readonly script?: 'main.js' | 'comparison.js' | 'interventions.js';
   /** Shown in the dark theme only: nothing in it depends on colours that other states do not have. */
   readonly isDarkOnly?: boolean;
   readonly act?: (page: Page) => Promise<void>;
@@ -47,6 +48,88 @@ export const sacramento: InterveneResult = {
   changed: [{ layer: 3, pos: 9, feature: texas.feature ?? 0, before: 2.1, after: 0.4 }],
   milliseconds: 34,
 };
+
+const ranTo = (result: InterveneResult): InterventionRun => ({
+  isRunning: false,
+  result,
+  streamed: { before: [], after: [] },
+  failure: null,
+});
+const streaming = {
+  isRunning: true,
+  streamed: {
+    before: [
+      { id: 1, text: ' Austin', probability: 0.81 },
+      { id: 9, text: '.', probability: 0.9 },
+    ],
+    after: [{ id: 3, text: ' Sacramento', probability: 0.44 }],
+  },
+};
+const unknownFeature = {
+  message: 'There is no feature 9999: there are 1024 features in a layer, counted from 0.',
+  remedy: 'Choose a feature from 0 to 1023.',
+};
+const none = () => new Uint32Array();
+
+/** A row of every kind, and sets of them. */
+const everyKind: Interventions = {
+  edits: [
+    {
+      type: 'features',
+      name: 'Texas',
+      isOn: true,
+      sites: [{ layer: 3, pos: 9, feature: texas.feature ?? 0, unit: 2.5 }],
+      places: { start: 2, stop: 5 },
+      kind: 'set',
+      factor: 1.5,
+    },
+    {
+      type: 'features',
+      name: 'a feature with a long name that does not fit into one line of the side bar',
+      isOn: false,
+      sites: [
+        { layer: 1, pos: 9, feature: 3, unit: 1 },
+        { layer: 2, pos: 9, feature: 4, unit: 2 },
+      ],
+      places: 'own',
+      kind: 'scale',
+      factor: -2.25,
+    },
+    { type: 'errors', name: 'Error of layer 2', isOn: true, sites: [{ layer: 2, pos: 9 }], factor: 0 },
+    {
+      type: 'patch',
+      name: '·Oakland of “…containing Oakland is”',
+      isOn: true,
+      tokens: [1, 2, 3],
+      pos: 9,
+      fromPos: 9,
+      layer: null,
+      feature: null,
+      nodes: 'all',
+    },
+  ],
+  options: { freeze: { from: 1, to: 2 }, newTokens: 20, sampling: { temperature: 0.8, topP: 0.9, seed: 7 } },
+  sets: [{ name: 'Texas off', edits: [], options: { freeze: 'nothing', newTokens: 0, sampling: null } }],
+};
+
+/** The edits that the page last told the extension. */
+async function editsTold(page: Page): Promise<readonly GraphEdit[]> {
+  const told = await page.evaluate(() => window.posted.findLast(({ type }) => type === 'interventionsChanged'));
+  assert.ok(told && 'interventions' in told);
+  return (told.interventions as Interventions).edits;
+}
+
+/** A card of which only the label and the logits are known. */
+function bareCard(card: FeatureCard): FeatureCard {
+  const { examplesFrom: _, ...others } = card;
+  return { ...others, quantiles: [], histogram: [], quantileValues: [], activationFrequency: null };
+}
+
+/** The graph with token texts that do not fit their columns. */
+function longTokens(graph: PanelTrace['graph']): PanelTrace['graph'] {
+  const promptTokens = graph.metadata.promptTokens.map((token) => `${token}·Donaudampfschifffahrtsgesellschaft`);
+  return { ...graph, metadata: { ...graph.metadata, promptTokens } };
+}
 
 const text = (page: Page, selector: string) => page.locator(selector).first().innerText();
 
@@ -105,6 +188,7 @@ export const states: readonly State[] = [
       assert.deepEqual((await page.locator('.raises .chip').allInnerTexts()).slice(0, 2), ['·Texas', '·Austin']);
       assert.equal(await page.locator('.lowers .chip').count(), 4);
       assert.equal(await page.locator('.quantile').count(), 3);
+      assert.match(await text(page, '.example-source'), /^Examples\s+From the transcoder set’s files\.$/);
       assert.ok((await page.locator('.example mark').count()) > 5);
       const shares = await page.locator('.connections section:first-child .connection-share').allInnerTexts();
       const sizes = shares.map((share) => Number.parseFloat(share.replace(/[+−<]/, '')));
@@ -113,6 +197,53 @@ export const states: readonly State[] = [
         [...sizes].sort((a, b) => b - a),
       );
       assert.ok(shares.some((share) => share.startsWith('−')));
+      const outputs = await page.locator('.connections section:last-child .connection-share').allInnerTexts();
+      const parts = outputs.map((share) => Number.parseFloat(share.replace(/[+−<]/, '')));
+      assert.deepEqual(
+        parts,
+        [...parts].sort((a, b) => b - a),
+      );
+    },
+  },
+  {
+    name: 'card with own text',
+    messages: [show(dallas), { type: 'select', node: texas.id }],
+    async act(page) {
+      const own = sampleCard(3, 113, 'Texas');
+      const source = '12 files of your workspace, 8,431 of 20,110 tokens, 22 Nov 2026';
+      const ownText = { ...own, source, activationFrequency: 0.008 };
+      const card = { ...bareCard(own), ownText };
+      await deliver(page, { type: 'featureCard', layer: 3, feature: 113, card });
+      await page.locator('.more-examples').scrollIntoViewIfNeeded();
+    },
+    async check(page) {
+      const card = await text(page, '.node-details');
+      assert.match(card, /higher than \d+ % of its activations in your text/);
+      assert.match(card, /In your text\s+on 0\.8 % of the tokens/);
+      assert.match(
+        card,
+        /Nobody keeps examples[\s\S]*In your own text\s+Computed from 12 files of your workspace, 8,431 of/,
+      );
+      assert.equal(await page.locator('.quantile').count(), 3);
+      await page.getByText('Find again in my text…').click();
+      assert.ok(await page.evaluate(() => window.posted.some(({ type }) => type === 'findExamples')));
+    },
+  },
+  {
+    name: 'card without examples',
+    isDarkOnly: true,
+    messages: [show(dallas), { type: 'select', node: texas.id }],
+    async act(page) {
+      const offer = 'Neuronpedia may have examples. For each feature that you look at, its name is sent.';
+      const card = bareCard(sampleCard(3, 113, 'Texas'));
+      await deliver(page, { type: 'featureCard', layer: 3, feature: 113, card, offer });
+      await page.locator('.more-examples').scrollIntoViewIfNeeded();
+    },
+    async check(page) {
+      assert.match(await text(page, '.more-examples'), /Neuronpedia may have examples/);
+      assert.ok(!(await page.evaluate(() => window.posted.some(({ type }) => type === 'useNeuronpedia'))));
+      await page.getByText('Use Neuronpedia…').click();
+      assert.ok(await page.evaluate(() => window.posted.some(({ type }) => type === 'useNeuronpedia')));
     },
   },
   {
@@ -172,16 +303,68 @@ export const states: readonly State[] = [
         .getByLabel('Change these features and run again')
         .click();
       await page.getByText('Run', { exact: true }).click();
-      await deliver(page, { type: 'intervened', result: sacramento });
+      await deliver(page, { type: 'interventionRun', run: ranTo(sacramento) });
       await page.mouse.move(20, 20);
     },
     async check(page) {
       assert.match((await text(page, '.outcome-headline')).replace(/\s+/g, ' '), /“Austin” 81 % → “Sacramento” 44 %/);
       assert.deepEqual(await page.locator('.changes tbody th').allInnerTexts(), ['·Austin', '·Sacramento', '·Texas']);
       assert.match(await text(page, '.changed-features'), /Texas\s+“Dallas”\s+2\.1 → 0\.4/);
-      const posted = await page.evaluate(() => window.posted.find(({ type }) => type === 'intervene'));
-      assert.ok(posted && 'interventions' in posted && Array.isArray(posted.interventions));
-      assert.ok(posted.interventions.length >= 4 && posted.interventions.every((each) => each.kind === 'ablate'));
+      const [edit] = await editsTold(page);
+      assert.ok(edit.type === 'features' && edit.sites.length >= 4 && edit.kind === 'scale' && edit.factor === 0);
+      const types = await page.evaluate(() => window.posted.map(({ type }) => type));
+      assert.ok(types.indexOf('runInterventions') > types.indexOf('interventionsChanged'));
+    },
+  },
+  {
+    name: 'interventions, all kinds',
+    messages: [show(dallas), { type: 'interventions', interventions: everyKind }],
+    remembered: { panels: { tab: 'steer', sideWidth: 420 }, isTourDone: true },
+    async act(page) {
+      await deliver(page, { type: 'interventionRun', run: { ...ranTo(sacramento), ...streaming } });
+    },
+    async check(page) {
+      assert.equal(await page.locator('.edit').count(), 4);
+      assert.match(await text(page, '.edit-unit'), /one unit: 2\.5, its activation where it was found/);
+      assert.match(await text(page, '.side-by-side'), /Without the edits\s+Austin\.\s+With them\s+Sacramento/);
+      assert.equal(await page.locator('.generated span').first().getAttribute('title'), '·Austin 81 %');
+      await page.getByText('Stop', { exact: true }).waitFor();
+    },
+  },
+  {
+    name: 'interventions in the side bar',
+    size: { width: 300, height: 900 },
+    script: 'interventions.js',
+    messages: [
+      show({
+        ...dallas,
+        graph: { ...dallas.graph, edges: { source: none(), target: none(), weight: new Float32Array() } },
+      }),
+      { type: 'interventions', interventions: everyKind },
+      { type: 'interventionRun', run: { ...ranTo(sacramento), failure: unknownFeature } },
+    ],
+    async act(page) {
+      await page.getByLabel('Strength of Texas').fill('-2');
+      await rest(page);
+    },
+    async check(page) {
+      const [edit] = await editsTold(page);
+      assert.ok(edit.type === 'features' && edit.factor === -2 && edit.name === 'Texas');
+      assert.equal(await page.locator('.edit').count(), 4);
+      assert.match(await text(page, '.failure'), /There is no feature 9999/);
+      const width = await page.evaluate(() => document.documentElement.scrollWidth);
+      assert.ok(width <= 300, `${width} wide`);
+    },
+  },
+  {
+    name: 'side bar without a trace',
+    size: { width: 300, height: 300 },
+    script: 'interventions.js',
+    isDarkOnly: true,
+    messages: [{ type: 'nothing' }],
+    async check(page) {
+      assert.match(await text(page, '.hint'), /^Open a trace/);
+      assert.equal(await page.getByText('Run', { exact: true }).isVisible(), false);
     },
   },
   {
@@ -253,6 +436,57 @@ export const states: readonly State[] = [
         'Tokens',
       ]);
       assert.equal(await page.locator('.outline [tabindex="0"]').count(), 1);
+    },
+  },
+  {
+    name: 'layers',
+    messages: [show(dallas)],
+    async act(page) {
+      await page.getByRole('radio', { name: 'Layers' }).click();
+      assert.ok(await page.evaluate(() => window.posted.some(({ type }) => type === 'inspect')));
+      await deliver(page, { type: 'inspection', inspection: sampleInspection(dallas) });
+      await page.locator('td[data-pos="9"][data-layer="3"]').click();
+      await page.locator('td[data-pos="10"][data-layer="4"]').hover();
+    },
+    async check(page) {
+      assert.equal(await page.locator('.layers-table td').count(), 66);
+      assert.equal(await text(page, '.layers-table td[data-pos="10"][data-layer="5"]'), '·Austin');
+      assert.match(await text(page, '.layers .tooltip'), /After layer 4, at “is”[\s\S]*·Austin\s+\d+ %[\s\S]*·Texas/);
+      assert.match(
+        await text(page, '.layer-lengths'),
+        /Layer 3 at “Dallas”\s+Residual[\s\S]*Attention[\s\S]*MLP[\s\S]*Error/,
+      );
+      assert.match(await text(page, '.layer-features'), /Texas\s+#113/);
+      await page.locator('.layer-features button', { hasText: 'Texas' }).click();
+      await rest(page);
+      assert.equal(await page.locator('input.node-name').inputValue(), 'Texas');
+    },
+  },
+  {
+    name: 'layers narrow',
+    isDarkOnly: true,
+    size: { width: 430, height: 760 },
+    messages: [show({ ...dallas, graph: longTokens(dallas.graph) }), { type: 'showLayers', pos: 3 }],
+    async act(page) {
+      await deliver(page, {
+        type: 'inspection',
+        inspection: sampleInspection({ ...dallas, graph: longTokens(dallas.graph) }),
+      });
+    },
+    async check(page) {
+      const wide = await page.evaluate(() => document.documentElement.scrollWidth);
+      assert.ok(wide <= 430, `the page is ${wide} wide`);
+      const table = await page.locator('.layers-frame').boundingBox();
+      assert.ok(table && table.height >= 100 && table.width >= 400, JSON.stringify(table));
+    },
+  },
+  {
+    name: 'layers unknown',
+    isDarkOnly: true,
+    messages: [show({ ...dallas, hasModel: false }), { type: 'showLayers', pos: 3 }],
+    async check(page) {
+      assert.match(await text(page, '.layers-note'), /not on this machine/);
+      assert.ok(!(await page.evaluate(() => window.posted.some(({ type }) => type === 'inspect'))));
     },
   },
   {

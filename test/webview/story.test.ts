@@ -5,14 +5,7 @@ import { createDeriver } from '../../webview/derive.ts';
 import { indexGraph } from '../../webview/graphIndex.ts';
 import { proposeGroups } from '../../webview/proposals.ts';
 import { findNodes } from '../../webview/search.ts';
-import {
-  changeEdit,
-  commandLine,
-  interventionsOf,
-  noSteering,
-  tokenChanges,
-  withEdit,
-} from '../../webview/steeringState.ts';
+import { tokenChanges } from '../../webview/steeringState.ts';
 import { initialState } from '../../webview/store.ts';
 import { subgraphOf, subgraphScores } from '../../webview/subgraph.ts';
 import { dismiss, receive } from '../../webview/updates.ts';
@@ -161,44 +154,6 @@ test('search finds by label, token, feature number, layer and example text, the 
     influence,
     [...influence].sort((a, b) => b - a),
   );
-});
-
-test('an edit is one intervention for every feature of its group, and off edits are none', () => {
-  const texas = nodes.flatMap(({ label }, node) => (label === 'Texas' ? [node] : []));
-  const token = nodes.findIndex(({ kind }) => kind === 'token');
-  const steering = withEdit(noSteering, 'Texas', [...texas, token]);
-  const off = interventionsOf(steering, nodes);
-  assert.equal(off.length, texas.length);
-  assert.ok(off.every(({ kind, value }) => kind === 'ablate' && value === 0));
-  const key = steering.edits[0].key;
-  const doubled = interventionsOf(changeEdit(steering, key, { factor: -2 }), nodes);
-  assert.ok(doubled.every(({ kind, value }) => kind === 'scale' && value === -2));
-  assert.deepEqual(interventionsOf(changeEdit(steering, key, { isOn: false }), nodes), []);
-  assert.deepEqual(changeEdit(steering, key, null).edits, []);
-  assert.equal(withEdit(steering, 'again', [...texas, token]).edits.length, 1);
-});
-
-test('edits are the same run on the command line, whatever the prompt holds', () => {
-  const texas = nodes.findIndex(({ label, layer }) => label === 'Texas' && layer === 3);
-  const { layer, feature, pos } = nodes[texas];
-  const off = withEdit({ ...noSteering, newTokens: 10 }, 'Texas', [texas]);
-  const place = `${layer}:${feature}@${pos}`;
-  const graph = { ...index.graph, metadata: { ...index.graph.metadata, promptTokenIds: [1, 5, 9] } };
-  assert.equal(commandLine(off, graph), `prompt-circuits intervene --tokens 1,5,9 --ablate ${place} --generate 10`);
-  const tripled = { ...changeEdit(off, off.edits[0].key, { factor: 3 }), newTokens: 0 };
-  const promptTokens = ["it's", ' $HOME `x`'];
-  const named = { ...graph, metadata: { ...graph.metadata, promptTokenIds: null, promptTokens } };
-  const expected = `prompt-circuits intervene --prompt 'it'\\''s $HOME \`x\`' --scale ${place}=3`;
-  assert.equal(commandLine(tripled, named), expected);
-});
-
-test('a slow model is not run again with every move of a slider, a fast one is', () => {
-  const key = withEdit(noSteering, 'x', [0]).edits[0].key;
-  const result = { before: [], after: [], generatedBefore: [], generatedAfter: [], changed: [] };
-  const wanted = (milliseconds: number) =>
-    changeEdit({ ...withEdit(noSteering, 'x', [0]), result: { ...result, milliseconds } }, key, { factor: 1 }).isWanted;
-  assert.equal(wanted(50), true);
-  assert.equal(wanted(5000), false);
 });
 
 test('before and after are matched by token id', () => {

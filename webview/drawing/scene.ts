@@ -24,6 +24,8 @@ export type Scene = {
   readonly pinned: ReadonlySet<number>;
   /** Nodes that an intervention changes. */
   readonly edited: ReadonlySet<number>;
+  /** By node: how a run with edits changed it, as a part of the largest change, negative for less. */
+  readonly changed: ReadonlyMap<number, number>;
   /** [node] 1 for nodes drawn back, or null when none is. */
   readonly dimmed: Uint8Array | null;
   /** Edges drawn stronger, and those drawn at rest. */
@@ -206,6 +208,8 @@ function paintNodes(surface: Surface, scene: Scene, nodes: Iterable<number>, dim
       isHollow ? { color, width: 1.4 } : { color: palette.background, width: 1.2 },
     );
     if (scene.edited.has(node)) paintEditMark(surface, x, y, radius, palette);
+    const change = scene.changed.get(node);
+    if (change !== undefined) paintChange(surface, x, y, radius, change, palette);
     if (scene.pinned.has(node)) surface.glyph('circle', x, y, radius + 3, null, { color, width: 1.5 });
   }
   surface.setOpacity(1);
@@ -219,6 +223,16 @@ function paintEditMark(surface: Surface, x: number, y: number, radius: number, p
     width: 1.5,
     isDashed: true,
   });
+}
+
+/** An arrowhead above a node that became stronger in a run with edits, below one that became weaker; larger for more. */
+function paintChange(surface: Surface, x: number, y: number, radius: number, change: number, palette: Palette): void {
+  const size = 3 + 4 * Math.sqrt(Math.abs(change));
+  const way = change > 0 ? -1 : 1;
+  const base = y + way * (radius + 4);
+  const stroke = { color: change > 0 ? palette.positive : palette.negative, width: 1.6 + 1.4 * Math.abs(change) };
+  surface.line(x - size, base, x, base + way * size, stroke);
+  surface.line(x, base + way * size, x + size, base, stroke);
 }
 
 function nodeColor(scene: Scene, node: number): string {

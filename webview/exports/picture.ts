@@ -55,6 +55,7 @@ function paintPicture(surface: Surface, derived: Derived, palette: Palette, labe
     groupColor,
     pinned,
     edited: new Set(),
+    changed: new Map(),
     size: { width: width - padding, height },
     camera: { x: 0, y: -headerHeight, scaleX: 1, scaleY: 1 },
     dimmed: null,

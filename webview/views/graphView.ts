@@ -7,6 +7,7 @@ import { fittedCamera, gutter, paintFocus, paintScene, radiusOf, screenX, screen
 import { canvasSurface } from '../drawing/surface.ts';
 import type { Grid } from '../layout/grid.ts';
 import { cell } from '../memo.ts';
+import { changedNodes, editedNodes } from '../steeringState.ts';
 import type { Camera, ViewState } from '../store.ts';
 import { setArea, setCamera } from '../updates.ts';
 import { plural } from '../words.ts';
@@ -50,7 +51,8 @@ export function createGraphView(intents: Changes, activity: Activity, startPalet
   const isNewFocus = changeOf();
   const isNewSelection = changeOf();
   const dimmed = cell<Uint8Array | null>();
-  const editedNodes = cell<ReadonlySet<number>>();
+  const edits = cell<ReadonlySet<number>>();
+  const changes = cell<ReadonlyMap<number, number>>();
 
   new ResizeObserver(() => {
     intents.apply(setArea({ width: element.clientWidth, height: element.clientHeight }));
@@ -105,10 +107,8 @@ export function createGraphView(intents: Changes, activity: Activity, startPalet
       const back = dimmed([index, selectedEdges, state.selected, matches, state.marked, state.search], () =>
         dimmedNodes(state, derived),
       );
-      const edited = editedNodes(
-        [state.steering.edits],
-        () => new Set(state.steering.edits.flatMap(({ nodes }) => nodes)),
-      );
+      const edited = edits([state.steering.interventions.edits, index], () => editedNodes(state.steering, index.graph));
+      const changed = changes([state.steering.run.result, index], () => changedNodes(state.steering, index.graph));
       const content = [
         grid,
         visible,
@@ -120,10 +120,22 @@ export function createGraphView(intents: Changes, activity: Activity, startPalet
         state.area,
         state.showAllEdges,
         edited,
+        changed,
       ];
       const isChangedContent = isNewContent(...content);
       if (isNewPicture(camera, ...content)) {
-        const partial = { index, grid, visible, camera, size: state.area, palette, groupColor, pinned, edited };
+        const partial = {
+          index,
+          grid,
+          visible,
+          camera,
+          size: state.area,
+          palette,
+          groupColor,
+          pinned,
+          edited,
+          changed,
+        };
         const isCrowded = state.selected !== null && !state.showAllEdges;
         const bare: Scene = {
           ...partial,

@@ -23,6 +23,9 @@ const outlines = {
   idea: 'M5.7 10.4a4 4 0 1 1 4.6 0v1.8H5.7zM6.5 14.2h3',
   warning: 'M8 2.2l6.3 11.3H1.7zM8 6.5v3.2M8 11.3v.5',
   copy: 'M5.5 5.5h8v8h-8zM3 10.5h-.5v-8h8V3',
+  keep: 'M3 2.5h8l2.5 2.5v8.5h-10.5zM5.5 2.5v4h4.5v-4M5 13.5v-4.5h6v4.5',
+  import: 'M8 2v7.5M5 6.5l3 3 3-3M3 8.5v5h10v-5',
+  options: 'M2 4.5h5.5M11 4.5h3M7.5 3h3.5v3H7.5zM2 11.5h3M8.5 11.5H14M5 10h3.5v3H5z',
   up: 'M4 10l4-4 4 4',
   down: 'M4 6l4 4 4-4',
 } as const;

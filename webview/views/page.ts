@@ -28,6 +28,8 @@ import { createTokenAxis } from './tokenAxis.ts';
 import { createToolbar } from './toolbar.ts';
 import { createTooltip } from './tooltip.ts';
 import { createTour } from './tour.ts';
+import { createTraceDialog } from './traceDialog.ts';
+import { createVerifyPanel } from './verifyPanel.ts';
 import type { Intents, View } from './view.ts';
 import { changeOf } from './view.ts';
 
@@ -52,6 +54,7 @@ export function createPage(intents: Intents, activity: Activity, host: Host, pal
   const legend = createLegend(intents);
   const messages = createMessages(intents);
   const tour = createTour(intents);
+  const dialog = createTraceDialog(intents);
   const minimap = createMinimap(intents, palette);
   const tooltip = createTooltip(graph.element, graph.placeOf);
   const zoom = make(
@@ -90,7 +93,7 @@ export function createPage(intents: Intents, activity: Activity, host: Host, pal
   const side = createSidePanel(intents, {
     node: createNodeDetails(intents),
     outline: createOutline(intents),
-    steer: createSteering(intents),
+    steer: withVerification(createSteering(intents), createVerifyPanel(intents)),
   });
   const splitter = createSplitter('vertical', 'Width of the node panel', { min: 220, max: 720 }, (sideWidth) =>
     intents.apply(setPanels({ sideWidth })),
@@ -105,6 +108,7 @@ export function createPage(intents: Intents, activity: Activity, host: Host, pal
     messages.element,
     tooltip.element,
     tour.element,
+    dialog.element,
     live,
   );
   const views: readonly View[] = [
@@ -120,6 +124,7 @@ export function createPage(intents: Intents, activity: Activity, host: Host, pal
     minimap,
     tooltip,
     tour,
+    dialog,
   ];
   const isNewPanels = changeOf();
   const isNewAnnouncement = changeOf();
@@ -162,6 +167,17 @@ export function createPage(intents: Intents, activity: Activity, host: Host, pal
             ? state.announcement
             : describeNode(derived.index, derived.focus, state.view, state.setLabels);
       }
+    },
+  };
+}
+
+/** The interventions, and below them the claims that can be tested. */
+function withVerification(steering: View, verify: View): View {
+  return {
+    element: make('div', {}, steering.element, verify.element),
+    update(state, derived) {
+      steering.update(state, derived);
+      verify.update(state, derived);
     },
   };
 }

@@ -43,7 +43,7 @@ export function createSidePanel(intents: Intents, views: Readonly<Record<SideTab
         tabs[position].tabIndex = isChosen ? 0 : -1;
         panels[position].hidden = !isChosen;
       });
-      const edits = state.steering.edits.length;
+      const edits = state.steering.interventions.edits.length;
       tabs[2].textContent = edits > 0 ? `${names.steer} (${edits})` : names.steer;
       for (const tab of order) views[tab].update(state, derived);
     },

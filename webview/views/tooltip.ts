@@ -46,13 +46,26 @@ function lines(state: ViewState, derived: Derived, node: number): HTMLElement[] 
     activation === null || kind !== 'feature' ? null : `activation ${shortNumber(activation)}`,
   ];
   const edge = edgeToSelected(state, derived, node);
+  const change = changeOfNode(state, derived, node);
   const what = name === plain ? kindNames[kind] : plain;
   return [
     make('strong', { text: name }),
     make('span', { class: 'muted', text: kind === 'token' || kind === 'logit' ? at : `${what} ${at}` }),
     make('span', { text: facts.filter((fact) => fact !== null).join(' · ') }),
+    ...(change === null ? [] : [make('span', { text: change })]),
     ...(edge ? [make('span', { class: edge.isNegative ? 'negative' : 'positive', text: edge.text })] : []),
   ];
+}
+
+/** What the last run with edits made of the feature's activation; null where it is not among those that changed most. */
+function changeOfNode({ steering }: ViewState, { index }: Derived, node: number): string | null {
+  const { kind, layer, pos, feature } = index.graph.nodes[node];
+  const change = steering.run.result?.changed.find(
+    (one) => kind === 'feature' && one.layer === layer && one.pos === pos && one.feature === feature,
+  );
+  return change === undefined
+    ? null
+    : `${shortNumber(change.before)} → ${shortNumber(change.after)} with the interventions`;
 }
 
 function edgeToSelected(

@@ -3,11 +3,11 @@ import * as vscode from 'vscode';
 import { type AblationFound, circuitTestOf } from '../../graph/assertionDraft.ts';
 import { readAssertionFile, writeAssertionFile } from '../../graph/assertionFile.ts';
 import type { CircuitTest } from '../../graph/assertions.ts';
-import type { Intervention, ModelPair } from '../../protocol/engine.ts';
+import type { ModelPair } from '../../protocol/engine.ts';
 import { UserError } from '../../protocol/errors.ts';
 import { builtInPair } from '../config.ts';
 import type { EngineProcess } from '../engineProcess.ts';
-import { runIntervention } from '../runIntervention.ts';
+import { ablationOf, runIntervention } from '../runIntervention.ts';
 import type { Jobs } from '../runJob.ts';
 import { type TraceRecord, traceName } from '../traceRecord.ts';
 import type { OpenTrace, Traces } from '../traces.ts';
@@ -49,14 +49,9 @@ export async function createCircuitTest(services: CircuitTestServices, record?: 
 async function ablateEach(engine: EngineProcess, trace: OpenTrace, signal: AbortSignal): Promise<AblationFound[]> {
   const found: AblationFound[] = [];
   for (const { label, members } of trace.graph.view.supernodes) {
-    const wanted = new Set(members);
-    const edits = trace.graph.nodes.flatMap(({ id, kind, layer, pos, feature }): Intervention[] =>
-      kind === 'feature' && feature !== null && wanted.has(id)
-        ? [{ layer, pos, feature, kind: 'ablate', value: 0 }]
-        : [],
-    );
-    if (edits.length === 0) continue;
-    const { after } = await runIntervention(engine, trace, edits, signal);
+    const request = ablationOf(trace, members);
+    if (request.interventions.length === 0) continue;
+    const { after } = await runIntervention(engine, request, { signal });
     found.push({ supernode: label, predictions: after });
   }
   return found;

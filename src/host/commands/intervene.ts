@@ -3,7 +3,7 @@ import { percent } from '../../graph/percent.ts';
 import { UserError } from '../../protocol/errors.ts';
 import type { EngineProcess } from '../engineProcess.ts';
 import { nodeLabel } from '../featureTree.ts';
-import { runIntervention } from '../runIntervention.ts';
+import { ablationOf, runIntervention } from '../runIntervention.ts';
 import type { Jobs } from '../runJob.ts';
 import type { Traces } from '../traces.ts';
 import type { FeatureRow } from '../views/featuresView.ts';
@@ -25,8 +25,7 @@ export async function ablateFeature(
     if (node.kind !== 'feature' || node.feature === null) {
       throw new UserError('intervention.kind', `${label} is no feature and cannot be ablated.`, 'Choose a feature.');
     }
-    const edit = { layer: node.layer, feature: node.feature, pos: node.pos, kind: 'ablate', value: 0 } as const;
-    return runIntervention(engine, trace, [edit], signal);
+    return runIntervention(engine, ablationOf(trace, [node.id]), { signal });
   });
   if (result === undefined) return;
   const words = ({ text, probability }: { text: string; probability: number }): string =>

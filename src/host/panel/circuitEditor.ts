@@ -1,15 +1,14 @@
 import path from 'node:path';
 import * as vscode from 'vscode';
 import type { CircuitGraph, GraphView } from '../../graph/circuitGraph.ts';
-import { readGraphBytes } from '../../graph/readGraph.ts';
+import { type InterventionSet, noInterventions } from '../../graph/interventions.ts';
+import { type GraphRead, readGraphBytes } from '../../graph/readGraph.ts';
 import { writeGraph } from '../../graph/writeGraph.ts';
 import type { ModelPair } from '../../protocol/engine.ts';
 import { UserError } from '../../protocol/errors.ts';
+import { type GraphFiles, isLargeGraph, smallFile } from '../graphFiles.ts';
 import { recordOfGraph } from '../traceRecord.ts';
 import { GraphPage, type PageServices } from './graphPage.ts';
-
-/** Larger files are read in the engine's process: parsing them here would hold up the whole window. */
-const readHereBelow = 1_000_000;
 
 class CircuitDocument implements vscode.CustomDocument {
   readonly uri: vscode.Uri;
@@ -38,6 +37,7 @@ class CircuitDocument implements vscode.CustomDocument {
 export class CircuitEditor implements vscode.CustomEditorProvider<CircuitDocument>, vscode.Disposable {
   static readonly viewType = 'promptCircuits.circuit';
   readonly #services: PageServices;
+  readonly #graphFiles: GraphFiles;
   /** The model of a graph's transcoder set, where it is on this machine. */
   readonly #pairFor: (graph: CircuitGraph) => ModelPair | null;
   readonly #changed = new vscode.EventEmitter<vscode.CustomDocumentEditEvent<CircuitDocument>>();
@@ -45,8 +45,9 @@ export class CircuitEditor implements vscode.CustomEditorProvider<CircuitDocumen
   readonly #documents = new Map<string, CircuitDocument>();
   readonly #disposables: vscode.Disposable[];
 
-  constructor(services: PageServices, pairFor: (graph: CircuitGraph) => ModelPair | null) {
+  constructor(services: PageServices, graphFiles: GraphFiles, pairFor: (graph: CircuitGraph) => ModelPair | null) {
     this.#services = services;
+    this.#graphFiles = graphFiles;
     this.#pairFor = pairFor;
     this.#disposables = [
       this.#changed,
@@ -55,6 +56,7 @@ export class CircuitEditor implements vscode.CustomEditorProvider<CircuitDocumen
       }),
       services.traces.onDidChange((change) => {
         if (change.type === 'view' && change.by !== 'file') this.#edited(change.id, change.before);
+        if (change.type === 'interventions' && change.by !== this) this.#setsEdited(change.id, change.before.sets);
       }),
     ];
   }
@@ -129,24 +131,45 @@ export class CircuitEditor implements vscode.CustomEditorProvider<CircuitDocumen
     this.#changed.fire({ document, undo: () => set(before), redo: () => set(after), label: 'Change Graph View' });
   }
 
+  /** Keeping, renaming or deleting a set of edits is an edit that can be undone; the edits on the table are not kept so. */
+  #setsEdited(id: string, before: readonly InterventionSet[]): void {
+    const { traces } = this.#services;
+    const document = this.#documents.get(id);
+    const after = traces.opened(id)?.graph.interventions?.sets;
+    if (document === undefined || after === undefined || JSON.stringify(before) === JSON.stringify(after)) return;
+    const set = (sets: readonly InterventionSet[]): void => {
+      const now = traces.opened(id)?.graph.interventions ?? noInterventions;
+      traces.changeInterventions(id, { ...now, sets }, this);
+    };
+    this.#changed.fire({ document, undo: () => set(before), redo: () => set(after), label: 'Change Named Edits' });
+  }
+
   async #read(document: CircuitDocument, from: vscode.Uri): Promise<void> {
     const started = performance.now();
-    const bytes = await vscode.workspace.fs.readFile(from);
-    const { graph, warnings } =
-      bytes.length < readHereBelow ? readGraphBytes(bytes) : await this.#services.engine.call('readGraph', { bytes });
+    const { size } = await vscode.workspace.fs.stat(from);
+    const { graph, warnings } = await this.#readGraph(from, size);
     if (document.isDisposed) return;
     const title = path.basename(document.uri.path).replace(/(\.circuit)?\.json$/, '');
     const record = { ...recordOfGraph(document.id, title, graph, this.#pairFor(graph)), warnings };
     this.#services.traces.hold(record, graph);
     const took = Math.round(performance.now() - started);
-    this.#services.log.info(`read ${title}: ${bytes.length} bytes, ${graph.nodes.length} nodes in ${took} ms`);
+    this.#services.log.info(`read ${title}: ${size} bytes, ${graph.nodes.length} nodes in ${took} ms`);
     for (const warning of warnings) this.#services.log.warn(`${title}: ${warning}`);
+  }
+
+  /** Large files are read in a thread of their own: parsing them here would hold up the whole window. */
+  async #readGraph(from: vscode.Uri, size: number): Promise<GraphRead> {
+    if (size >= smallFile && from.scheme === 'file') return this.#graphFiles.read({ file: from.fsPath });
+    const bytes = await vscode.workspace.fs.readFile(from);
+    return bytes.length < smallFile ? readGraphBytes(bytes) : this.#graphFiles.read({ bytes });
   }
 
   async #write(document: CircuitDocument, target: vscode.Uri): Promise<void> {
     const trace = this.#services.traces.opened(document.id);
     if (trace === null) throw new UserError('graph.closed', 'The graph is not open any more.', 'Open the file again.');
-    await vscode.workspace.fs.writeFile(target, Buffer.from(writeGraph(trace.graph)));
+    if (target.scheme === 'file' && isLargeGraph(trace.graph)) {
+      await this.#graphFiles.write(target.fsPath, trace.graph);
+    } else await vscode.workspace.fs.writeFile(target, Buffer.from(writeGraph(trace.graph)));
   }
 }
 

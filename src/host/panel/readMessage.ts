@@ -1,17 +1,15 @@
 import type { GraphView } from '../../graph/circuitGraph.ts';
+import { readInterventions } from '../../graph/interventionsFile.ts';
 import type { Site } from '../../graph/node.ts';
-import type { Claim, Intervention } from '../../protocol/engine.ts';
+import type { Claim } from '../../protocol/engine.ts';
 import type { FromPanel } from '../../protocol/panel.ts';
+import { isDraft } from '../../protocol/traceDialog.ts';
 
 const formats: readonly string[] = ['png', 'svg', 'html', 'csv', 'markdown'];
 const linkTypes: readonly string[] = ['input', 'output', 'either', 'both'];
-const kinds: readonly string[] = ['set', 'scale', 'add', 'ablate'];
 
 /** What a page keeps for the next one is a few numbers. */
 const mostRemembered = 4000;
-
-/** A page offers less; a message that asks for more is not from it. */
-const mostNewTokens = 500;
 
 /** Each claim is two runs of the model. */
 const mostClaims = 2000;
@@ -22,27 +20,36 @@ const mostIds = 200_000;
 /** A message from a page as its type, or null: a page shows text from anywhere and is not trusted. */
 export function readMessage(raw: unknown): FromPanel | null {
   if (!isObject(raw)) return null;
+  if (raw.type === 'interventionsChanged' && isObject(raw.interventions)) {
+    return { type: 'interventionsChanged', interventions: readInterventions(raw.interventions) };
+  }
   const isNodeOrNone = raw.node === null || typeof raw.node === 'string';
   const isKnown = ((): boolean => {
     switch (raw.type) {
       case 'ready':
       case 'cancel':
       case 'failedAction':
+      case 'runInterventions':
+      case 'addIntervention':
+      case 'takeFromTrace':
+      case 'copyCommandLine':
+      case 'findExamples':
+      case 'useNeuronpedia':
         return true;
       case 'selectNode':
       case 'hoverNode':
         return isNodeOrNone;
       case 'needCard':
         return isIndex(raw.layer) && isIndex(raw.feature);
+      case 'inspect':
+        return raw.first === null || isIndex(raw.first);
+      case 'traceDialog':
+        return raw.action === 'open' || raw.action === 'pickDirections' || raw.action === 'close';
+      case 'checkTrace':
+      case 'startTrace':
+        return isIndex(raw.number) && isDraft(raw.draft);
       case 'viewChanged':
         return isView(raw.view);
-      case 'intervene':
-        return (
-          Array.isArray(raw.interventions) &&
-          raw.interventions.length <= 10_000 &&
-          raw.interventions.every(isEdit) &&
-          (raw.newTokens === undefined || (isIndex(raw.newTokens) && raw.newTokens <= mostNewTokens))
-        );
       case 'verify':
         return (
           Array.isArray(raw.claims) &&
@@ -104,18 +111,4 @@ function isClaim(value: unknown): value is Claim {
   const isTarget = (target.type === 'feature' && isSite(target)) || (target.type === 'logit' && isIndex(target.id));
   const areSources = Array.isArray(sources) && sources.length > 0 && sources.length <= mostIds && sources.every(isSite);
   return areSources && isTarget && Number.isFinite(weight);
-}
-
-function isEdit(value: unknown): value is Intervention {
-  if (!isObject(value)) return false;
-  const { pos } = value;
-  const isPlace = isIndex(pos) || (isObject(pos) && isIndex(pos.start) && (pos.stop === null || isIndex(pos.stop)));
-  return (
-    isIndex(value.layer) &&
-    isIndex(value.feature) &&
-    isPlace &&
-    typeof value.kind === 'string' &&
-    kinds.includes(value.kind) &&
-    Number.isFinite(value.value)
-  );
 }
