@@ -21,6 +21,8 @@ type TraceSize = {
   readonly model: Pick<ModelDescription, 'nLayers' | 'dModel' | 'dVocab' | 'parameters' | 'weightBytes'>;
   readonly set: Pick<SetDescription, 'kind' | 'nLayers' | 'featuresPerLayer' | 'weightBytes'>;
   readonly nTokens: number;
+  /** Positions whose features are sources of their own; absent: all. */
+  readonly nSourcePositions?: number;
   readonly maxFeatureNodes: AttributionSettings['maxFeatureNodes'];
 };
 
@@ -36,8 +38,15 @@ const keptCarryBytes = 512 * megabyte;
 /** Pieces of pre-activations, of the unembedding and of encoders (`encode.ts`, `transformer.ts`, `matrixProduct.ts`). */
 const largestPiece = 64 * megabyte;
 const smallPieces = 48 * megabyte;
-/** Adaptive mode attributes at most this many features (`engine/attribution/attribute.ts`). */
-const mostAdaptive = 8192;
+/** Adaptive mode attributes at most this many features (`engine/attribution/search.ts`). */
+const mostAdaptive = 4096;
+/** Attention patterns are kept up to this size, then made again in parts (`loadModel.ts`). */
+const mostPatternBytes = 1024 * megabyte;
+/** What features write is kept up to this size (`sources.ts`); larger prompts are swept in pieces (`sweepInPieces.ts`). */
+const mostWrittenBytes = 1024 * megabyte;
+/** What a batch of a sweep in pieces takes, and at most all rows of effects (`sweepInPieces.ts`, `search.ts`). */
+const pieceBatchBytes = 1024 * megabyte;
+const mostRowBytes = 2048 * megabyte;
 /** Features that fire at one layer and position: published sets aim at 10 to 150. */
 const activePerPlace = 60;
 /** Numbers per position and layer that a forward pass leaves, in multiples of dModel: residual, MLP input and output. */
@@ -70,8 +79,22 @@ export function estimateTrace(size: TraceSize, machine: Machine): TraceEstimate 
   return { bytes, seconds, parts, verdict, advice: verdict === 'fits' ? '' : adviceFor(size, machine) };
 }
 
-function activeCount({ set, nTokens }: TraceSize): number {
-  return set.nLayers * nTokens * Math.min(activePerPlace, set.featuresPerLayer);
+function activeCount({ set, nTokens, nSourcePositions = nTokens }: TraceSize): number {
+  return set.nLayers * Math.min(nTokens, nSourcePositions) * Math.min(activePerPlace, set.featuresPerLayer);
+}
+
+/** Decoder rows of all active features for all layers they write to. */
+function writtenBytes(size: TraceSize): number {
+  return activeCount(size) * writesPerFeature(size) * size.model.dModel * float;
+}
+
+function isInPieces(size: TraceSize): boolean {
+  return writtenBytes(size) > mostWrittenBytes || patternBytes(size) > mostPatternBytes;
+}
+
+/** Heads are 64 wide, or wider and fewer in larger models. */
+function patternBytes({ model, nTokens }: TraceSize): number {
+  return model.nLayers * Math.max(1, model.dModel / 64) * nTokens ** 2 * float;
 }
 
 function attributedCount(size: TraceSize): number {
@@ -93,20 +116,26 @@ function memoryParts(size: TraceSize): { name: string; bytes: number }[] {
   const active = activeCount(size);
   const attributed = attributedCount(size);
   const sources = active + set.nLayers * nTokens;
-  const heads = Math.max(1, model.dModel / 128);
+  const inPieces = isInPieces(size);
+  // A target is reached from lower layers and earlier positions only: a third of all sources.
+  const rows = (attributed * sources * float) / 3;
   return [
     { name: 'the engine', bytes: baseBytes + smallPieces },
     { name: 'weights', bytes: isKept ? asFloats : model.weightBytes / model.nLayers + 3 * largestPiece },
     { name: 'attention weights', bytes: carry <= keptCarryBytes ? carry : (2 * carry) / model.nLayers },
     {
       name: 'the forward pass',
-      bytes: model.nLayers * nTokens * (keptPerPosition * model.dModel + heads * nTokens) * float,
+      bytes:
+        model.nLayers * nTokens * keptPerPosition * model.dModel * float +
+        Math.min(patternBytes(size), mostPatternBytes),
     },
     { name: 'pre-activations', bytes: Math.min(largestPiece, nTokens * set.featuresPerLayer * float) },
-    { name: 'what features write', bytes: active * writesPerFeature(size) * model.dModel * float },
+    {
+      name: 'what features write',
+      bytes: inPieces ? pieceBatchBytes + largestPiece : writtenBytes(size),
+    },
     { name: 'what features read', bytes: Math.min(attributed, mostAdaptive) * model.dModel * float },
-    // A target is reached from lower layers and earlier positions only: a third of all sources.
-    { name: 'direct effects', bytes: (attributed * sources * float) / 3 },
+    { name: 'direct effects', bytes: inPieces ? Math.min(rows, mostRowBytes) : rows },
   ];
 }
 
@@ -119,7 +148,9 @@ function timeOf(size: TraceSize, { memory, cores }: Machine): number {
   // product with each source on the way.
   const carry = attributed * (model.nLayers / 2) * (nTokens / 2) * 2 * attentionWidth * model.dModel ** 2;
   const dots = (attributed * activeCount(size) * writesPerFeature(size) * 2 * model.dModel) / 3;
-  const operations = forward + encode + carry + dots;
+  // Positions are mixed by attention: pairs of positions up to the target's, a third of all, in half the layers.
+  const mixing = (attributed * (model.nLayers / 2) * nTokens ** 2 * 2 * model.dModel) / 3;
+  const operations = forward + encode + carry + dots + mixing;
   // The model, its unembedding once more, and the encoders: half of a set.
   const bytes = model.weightBytes + model.dVocab * model.dModel * 2 + set.weightBytes / 2;
   const rate = model.weightBytes + set.weightBytes > memory ? diskBytesPerSecond : cachedBytesPerSecond;
@@ -132,6 +163,10 @@ function adviceFor(size: TraceSize, machine: Machine): string {
     memoryParts(changed).reduce((sum, part) => sum + part.bytes, 0) <= mostOfMemory * machine.memory &&
     timeOf(changed, machine) <= patience;
   const advice: string[] = [];
+  let nSourcePositions = size.nSourcePositions ?? size.nTokens;
+  while (nSourcePositions > 4 && !isFine({ ...size, nSourcePositions })) {
+    nSourcePositions = Math.floor(nSourcePositions / 2);
+  }
   const features = [4096, 2048, 1024, 512].find(
     (maxFeatureNodes) => maxFeatureNodes < attributedCount(size) && isFine({ ...size, maxFeatureNodes }),
   );
@@ -139,6 +174,9 @@ function adviceFor(size: TraceSize, machine: Machine): string {
   let nTokens = size.nTokens;
   while (nTokens > 4 && !isFine({ ...size, nTokens })) nTokens = Math.floor(nTokens * 0.8);
   if (nTokens < size.nTokens && isFine({ ...size, nTokens })) advice.push(`shorten the prompt to ${nTokens} tokens`);
+  if (nSourcePositions < size.nTokens && isFine({ ...size, nSourcePositions })) {
+    advice.push(`choose at most ${nSourcePositions.toLocaleString('en')} source positions`);
+  }
   if (advice.length === 0) advice.push('choose a smaller model or transcoder set');
   const words = advice.join(', or ');
   return `${words[0].toUpperCase()}${words.slice(1)}.`;
