@@ -33,9 +33,10 @@ export class SetFeatures {
    */
   card(layer: number, feature: number, hosted?: string): FeatureCard {
     this.#index ??= { index: readExampleIndex(this.folder) };
+    const ofFolder = readFeatureExamples(this.folder, layer, feature, this.#index.index);
     const examples =
-      readFeatureExamples(this.folder, layer, feature, this.#index.index) ??
-      (hosted === undefined ? null : parseFeatureExamples(parseJsonObject(hosted, 'the hosted examples')));
+      ofFolder ?? (hosted === undefined ? null : parseFeatureExamples(parseJsonObject(hosted, 'the hosted examples')));
+    const from = ofFolder === null ? 'the hub, where the set’s makers keep them' : 'the transcoder set’s files';
     const label = this.#label(layer, feature);
     return {
       layer,
@@ -44,6 +45,7 @@ export class SetFeatures {
       labelSource: label?.source ?? '',
       logitsFrom: 'file',
       ...(examples ?? unknownFeature),
+      ...(examples !== null && examples.quantiles.length > 0 ? { examplesFrom: from } : {}),
     };
   }
 

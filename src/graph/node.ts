@@ -35,3 +35,12 @@ export type GraphNode = {
   /** True for the first (explained) logit. */
   readonly isTarget: boolean;
 };
+
+/** The indices of all nodes of the same feature, at whatever token; of another kind of node, itself alone. */
+export function nodesOfFeature(nodes: readonly GraphNode[], node: number): number[] {
+  const { kind, layer, feature } = nodes[node];
+  if ((kind !== 'feature' && kind !== 'attention') || feature === null) return [node];
+  return nodes.flatMap((other, index) =>
+    other.kind === kind && other.layer === layer && other.feature === feature ? [index] : [],
+  );
+}

@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import type { Browser, Page } from 'playwright-core';
 import type { GraphView } from '../../src/graph/circuitGraph.ts';
-import { dallasTrace, largeTrace, sampleCard } from '../support/sampleTrace.ts';
+import { dallasTrace, largeTrace, sampleCard, sampleInspection } from '../support/sampleTrace.ts';
 import { deliver, launch, open, placeOf, rest } from './browser.ts';
+import { draftsOf, traceDialog } from './dialogStates.ts';
 import { packed } from './page.ts';
 import { dallas, texas, texasIds } from './states.ts';
 import { dark, light } from './themes.ts';
@@ -27,6 +28,8 @@ async function keptView(page: Page): Promise<GraphView> {
   assert.ok(view, 'the page kept no view');
   return view as GraphView;
 }
+
+const texasTwice = dallas.graph.nodes.find(({ label, layer, pos }) => label === 'Texas' && layer === 1 && pos === 10)!;
 
 const posted = (page: Page, type: string) =>
   page.evaluate((wanted) => window.posted.filter((message) => message.type === wanted), type);
@@ -103,7 +106,7 @@ test('a whole session by keyboard: find, pin, label, group, ungroup, export', as
   await page.keyboard.press('Control+a');
   await page.keyboard.type('the state');
   await page.keyboard.press('Enter');
-  assert.deepEqual((await keptView(page)).labels, { [selected.node]: 'the state' });
+  assert.equal((await keptView(page)).labels[selected.node], 'the state');
   await page.locator('.box.supernode').focus();
   await page.keyboard.press('Delete');
   assert.deepEqual((await keptView(page)).supernodes, []);
@@ -153,6 +156,90 @@ test('the outline is one stop of the Tab key and opens with the arrows', async (
   const [message] = (await posted(page, 'selectNode')) as unknown as { node: string }[];
   assert.match(message.node, /^E_/);
   assert.equal(await page.locator('.outline [tabindex="0"]').count(), 1);
+  await page.close();
+});
+
+test('the layers are walked through by keyboard, and lead to a feature and back to the graph', async () => {
+  const page = await show({ name: 'layers-keys' });
+  await page.locator('.graph').focus();
+  await page.keyboard.press('l');
+  await rest(page);
+  assert.deepEqual(await posted(page, 'inspect'), [{ type: 'inspect', first: null }]);
+  assert.ok(await page.locator('.layers-note').isVisible());
+  await deliver(page, { type: 'inspection', inspection: sampleInspection(dallas) });
+  const chosen = page.locator('.layers-table td[aria-selected="true"]');
+  assert.equal(await chosen.getAttribute('aria-label'), 'Layer 5 at token “is”: would say “Austin”, 84 %');
+  await chosen.focus();
+  for (const key of ['ArrowLeft', 'ArrowDown', 'ArrowDown']) await page.keyboard.press(key);
+  await rest(page);
+  assert.match((await chosen.getAttribute('aria-label')) ?? '', /^Layer 3 at token “Dallas”/);
+  assert.equal(await page.locator('.layers-table td[tabindex="0"]').count(), 1);
+  await page.keyboard.press('Home');
+  await rest(page);
+  assert.match(await page.locator('.layer-features').innerText(), /No features|active feature/);
+  // What other quantities show is read from the same answer.
+  await page.locator('.layers vscode-dropdown').focus();
+  await page.keyboard.press('ArrowDown');
+  await rest(page);
+  assert.equal(await page.locator('td[data-pos="0"][data-layer="5"]').innerText(), '98.8');
+  const heat = (pos: number) =>
+    page.locator(`td[data-pos="${pos}"][data-layer="5"]`).evaluate((cell) => cell.style.getPropertyValue('--heat'));
+  assert.equal(await heat(0), '1.000', 'the first token is off the scale');
+  assert.ok(Number(await heat(9)) > 0.8);
+  await page.keyboard.press('Escape');
+  await rest(page);
+  assert.ok(!(await page.locator('.layers').isVisible()));
+  await page.locator('.graph').focus();
+  await page.keyboard.press('l');
+  await rest(page);
+  assert.ok(await page.locator('.layers-table').isVisible());
+  assert.equal((await posted(page, 'inspect')).length, 1, 'what is known is not asked for again');
+  await page.close();
+});
+
+test('tokens that are selected in an editor are the columns that are shown, until the selection goes', async () => {
+  const page = await show({ name: 'editor-tokens' });
+  const visible = () =>
+    page.evaluate(
+      (ids) => ids.filter((id) => window.placeOfNode(id) !== null),
+      dallas.graph.nodes.map(({ id }) => id as string),
+    );
+  const all = (await visible()).length;
+  await deliver(page, { type: 'tokensSelected', positions: [9, 99] });
+  const some = await visible();
+  const positionOf = new Map(
+    dallas.graph.nodes.map(({ id, pos, kind }) => [id as string, kind === 'logit' ? 'output' : pos]),
+  );
+  assert.ok(
+    some.length > 3 && some.every((id) => positionOf.get(id) === 9 || positionOf.get(id) === 'output'),
+    String(some),
+  );
+  await deliver(page, { type: 'tokensSelected', positions: [] });
+  assert.equal((await visible()).length, all);
+  // What the reader filtered by hand is theirs.
+  await page.locator('.prompt-token').nth(4).click();
+  await rest(page);
+  const mine = (await visible()).length;
+  await deliver(page, { type: 'tokensSelected', positions: [] });
+  assert.equal((await visible()).length, mine);
+  assert.equal((await posted(page, 'viewChanged')).length, 0, 'a selection is no edit of the file');
+  await page.close();
+});
+
+test('a label that is given to a feature is that of the feature at every token', async () => {
+  const twice = dallas.graph.nodes.filter(
+    ({ kind, layer, feature }) => kind === 'feature' && layer === 1 && feature === texasTwice.feature,
+  );
+  assert.equal(twice.length, 2);
+  const page = await show({ name: 'label-everywhere' });
+  await deliver(page, { type: 'select', node: twice[0].id });
+  await page.locator('input.node-name').fill('Lone Star');
+  await page.keyboard.press('Enter');
+  assert.deepEqual((await keptView(page)).labels, Object.fromEntries(twice.map(({ id }) => [id, 'Lone Star'])));
+  await page.locator('.in-prompt .fires:not(.peak)').click();
+  await rest(page);
+  assert.equal(await page.locator('input.node-name').inputValue(), 'Lone Star');
+  assert.match(await page.locator('.label-source').innerText(), /edited by you/);
   await page.close();
 });
 
@@ -261,6 +348,44 @@ test('a hidden panel comes back as it was', async () => {
   await page.keyboard.press('ArrowRight');
   await rest(page);
   assert.equal(Math.round((await page.locator('.side').boundingBox())!.width), 480);
+  await page.close();
+});
+
+test('the trace dialog is filled and left by keyboard, keeps the keyboard inside, and what is wrong is focused', async () => {
+  const page = await show({ name: 'dialog' });
+  await page.getByRole('button', { name: 'Trace this prompt with options…' }).click();
+  assert.deepEqual(await posted(page, 'traceDialog'), [{ type: 'traceDialog', action: 'open' }]);
+  await deliver(page, traceDialog({}));
+  const focused = () => page.evaluate(() => document.activeElement?.textContent);
+  assert.equal(await focused(), 'Likeliest tokens');
+  await page.keyboard.press('ArrowRight');
+  await page.keyboard.press('ArrowRight');
+  assert.equal(await focused(), 'A − B');
+  await page.keyboard.press('Tab');
+  await page.keyboard.type(' Austin');
+  await page.getByRole('button', { name: '·Texas' }).click();
+  await rest(page);
+  const { draft } = (await draftsOf(page)).at(-1)!;
+  assert.deepEqual([draft.target, draft.a, draft.b], ['difference', ' Austin', ' Texas']);
+  for (let step = 0; step < 40; step++) {
+    await page.keyboard.press('Tab');
+    const isInside = await page.evaluate(() =>
+      document.querySelector('.trace-dialog')!.contains(document.activeElement),
+    );
+    assert.ok(isInside || (await page.evaluate(() => document.activeElement === document.body)), `after ${step} steps`);
+  }
+  await page.getByLabel('B', { exact: true }).focus();
+  await page.keyboard.press('Enter');
+  assert.equal((await posted(page, 'startTrace')).length, 1);
+  const check = { number: 99, errors: { a: 'These are 2 tokens.' }, pieces: {}, directions: [], estimate: null };
+  await deliver(page, { type: 'traceChecked', check, isRefused: true });
+  assert.equal(await page.evaluate(() => document.activeElement?.id), 'trace-a');
+  assert.equal(await page.getByLabel('A', { exact: true }).inputValue(), ' Austin');
+  await page.keyboard.press('Escape');
+  assert.deepEqual((await posted(page, 'traceDialog')).at(-1), { type: 'traceDialog', action: 'close' });
+  await deliver(page, { type: 'traceDialogClosed' });
+  assert.equal(await page.locator('.trace-dialog').isVisible(), false);
+  assert.deepEqual(page.errors, []);
   await page.close();
 });
 

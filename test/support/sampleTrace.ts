@@ -305,6 +305,7 @@ export function sampleCard(layer: number, feature: number, label = 'Texas'): Fea
     quantileValues: Array.from({ length: 100 }, (_, percent) => (percent / 25) ** 1.2),
     activationMin: 0,
     activationMax: 4.2,
+    examplesFrom: 'the transcoder set’s files',
   };
 }
 

@@ -1,25 +1,97 @@
 import type { FeatureCard, FeatureExample } from '../../src/protocol/engine.ts';
+import { button } from '../controls.ts';
 import { make, makeSvg } from '../dom.ts';
 import { percent, shortNumber, showToken } from '../words.ts';
 
-const mostExamples = 6;
+const mostExamples = 8;
 const tokensAround = 14;
 
-/** The parts of a card that come from the transcoder set: what the feature promotes, or what it fires on. */
-export function cardSections(card: FeatureCard, part: 'logits' | 'examples'): HTMLElement[] {
-  return part === 'logits' ? [logits(card)] : examples(card);
+/** What more examples may be asked for. */
+export type ExampleOffers = {
+  /** Null where there is no model to run on texts. */
+  readonly findInOwnText: (() => void) | null;
+  /** What Neuronpedia would be asked; null where it is no help, or is on already. */
+  readonly neuronpedia: { readonly text: string; readonly use: () => void } | null;
+};
+
+/** What a feature raises and lowers when it fires: the logit lens on its decoder. */
+export function logitSection(card: FeatureCard): HTMLElement {
+  return logits(card);
 }
 
-/** Share of the feature's own activations that lie below this one; null when the set does not say. */
-export function percentileOf(activation: number, { quantileValues }: FeatureCard): number | null {
+/** What a feature fires on: by the set's files or whoever has examples of it, and in the reader's own texts. */
+export function exampleSections(card: FeatureCard, offers: ExampleOffers): HTMLElement[] {
+  const { ownText } = card;
+  const from = card.examplesFrom === undefined ? '' : `From ${card.examplesFrom}.`;
+  const hasNone = card.quantiles.every(({ examples }) => examples.length === 0);
+  const none = 'Nobody keeps examples of this feature on this machine.';
+  return [
+    make('section', { class: 'example-source' }, heading('Examples'), muted(hasNone ? none : from)),
+    ...quantiles(card, card),
+    ...(ownText
+      ? [
+          make(
+            'section',
+            { class: 'example-source' },
+            heading('In your own text'),
+            muted(`Computed from ${ownText.source}.`),
+            ownText.quantiles.length === 0 ? make('p', { text: 'It fires nowhere in it.' }) : null,
+          ),
+          ...quantiles(ownText, card),
+        ]
+      : []),
+    ...moreExamples(card, offers),
+  ];
+}
+
+function moreExamples({ ownText }: FeatureCard, { findInOwnText, neuronpedia }: ExampleOffers): HTMLElement[] {
+  if (!findInOwnText && !neuronpedia) return [];
+  return [
+    make(
+      'section',
+      { class: 'more-examples' },
+      neuronpedia ? muted(neuronpedia.text) : null,
+      make(
+        'div',
+        { class: 'buttons' },
+        findInOwnText
+          ? button(ownText ? 'Find again in my text…' : 'Find examples in my text…', findInOwnText, {
+              title:
+                'Runs the model on files of yours and shows where this graph’s features fire. Nothing leaves this machine.',
+            })
+          : null,
+        neuronpedia ? button('Use Neuronpedia…', neuronpedia.use, { title: neuronpedia.text }) : null,
+      ),
+    ),
+  ];
+}
+
+function heading(text: string): HTMLElement {
+  return make('h3', { text });
+}
+
+function muted(text: string): HTMLElement {
+  return make('p', { class: 'muted small', text });
+}
+
+/** Where the figures of the feature's own activations are from: the set, or else the reader's own texts. */
+export function figuresOf(card: FeatureCard): Figures & { readonly isOwn: boolean } {
+  const isKnown = card.histogram.length > 0 || card.quantileValues.length > 0;
+  return isKnown || !card.ownText ? { ...card, isOwn: false } : { ...card.ownText, isOwn: true };
+}
+
+type Figures = Pick<FeatureCard, 'quantileValues' | 'histogram' | 'activationMin' | 'activationMax'>;
+
+/** Share of the feature's own activations that lie below this one; null when that is not known. */
+export function percentileOf(activation: number, { quantileValues }: Figures): number | null {
   if (quantileValues.length === 0) return null;
   const below = quantileValues.filter((value) => value <= activation).length;
   return below / quantileValues.length;
 }
 
 /** The histogram of the feature's activations with a mark at this one. */
-export function histogram(card: FeatureCard, activation: number): HTMLElement | null {
-  const { histogram: bars, activationMin, activationMax } = card;
+export function histogram(figures: Figures, activation: number): HTMLElement | null {
+  const { histogram: bars, activationMin, activationMax } = figures;
   if (bars.length === 0) return null;
   const highest = Math.max(...bars, 1e-9);
   const low = activationMin ?? 0;
@@ -74,31 +146,20 @@ function logits(card: FeatureCard): HTMLElement {
   );
 }
 
-function examples(card: FeatureCard): HTMLElement[] {
-  const most = Math.max(
-    card.activationMax ?? 0,
-    ...card.quantiles.flatMap(({ examples: list }) => list.flatMap(({ activations }) => activations)),
-    1e-9,
-  );
-  const shown = card.quantiles.filter(({ examples: list }) => list.length > 0);
-  if (shown.length === 0) {
-    return [
+function quantiles({ quantiles: all }: Pick<FeatureCard, 'quantiles'>, card: FeatureCard): HTMLElement[] {
+  const of = (groups: FeatureCard['quantiles']) =>
+    groups.flatMap(({ examples: list }) => list.flatMap(({ activations }) => activations));
+  const most = Math.max(card.activationMax ?? 0, ...of(card.quantiles), ...of(card.ownText?.quantiles ?? []), 1e-9);
+  return all
+    .filter(({ examples: list }) => list.length > 0)
+    .map(({ name, examples: list }, position) =>
       make(
-        'section',
-        {},
-        make('h3', { text: 'Examples' }),
-        make('p', { class: 'muted', text: 'The transcoder set has no examples for this feature.' }),
+        'details',
+        { class: 'quantile', attributes: { open: position < 2 } },
+        make('summary', {}, make('h3', { text: name }), make('span', { class: 'muted', text: String(list.length) })),
+        make('ul', { class: 'examples' }, ...list.slice(0, mostExamples).map((example) => exampleRow(example, most))),
       ),
-    ];
-  }
-  return shown.map(({ name, examples: list }, position) =>
-    make(
-      'details',
-      { class: 'quantile', attributes: { open: position < 2 } },
-      make('summary', {}, make('h3', { text: name }), make('span', { class: 'muted', text: String(list.length) })),
-      make('ul', { class: 'examples' }, ...list.slice(0, mostExamples).map((example) => exampleRow(example, most))),
-    ),
-  );
+    );
 }
 
 function exampleRow(example: FeatureExample, most: number): HTMLElement {

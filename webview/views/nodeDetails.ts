@@ -9,7 +9,14 @@ import { addEdit, editLabel, select, togglePin } from '../updates.ts';
 import { featureKey } from '../visible.ts';
 import { givenLabel, percent, plainName, plural, quoteToken, shortNumber, showToken } from '../words.ts';
 import { connectionLists, connectionRow } from './connections.ts';
-import { cardSections, histogram, percentileOf } from './featureCard.ts';
+import {
+  type ExampleOffers,
+  exampleSections,
+  figuresOf,
+  histogram,
+  logitSection,
+  percentileOf,
+} from './featureCard.ts';
 import { glyphIcon } from './icons.ts';
 import { verdictText } from './verdict.ts';
 import type { Intents, View } from './view.ts';
@@ -29,6 +36,7 @@ export function createNodeDetails(intents: Intents): View {
       const card = cardOf(state, derived);
       const causes = [
         state.verification,
+        state.offers,
         selected,
         card,
         derived.visible,
@@ -96,12 +104,24 @@ function details(state: ViewState, derived: Derived, node: number, intents: Inte
       ? make('p', { class: 'muted loading', text: 'Loading the feature’s examples…' })
       : null,
     isFeature && card?.type === 'failed' ? make('p', { class: 'muted', text: card.message }) : null,
-    ...(isFeature && card?.type === 'ready' ? cardSections(card.card, 'logits') : []),
+    isFeature && card?.type === 'ready' ? logitSection(card.card) : null,
     claimRow(state, derived, node, intents),
     connectionLists(state, derived, node, intents),
     inThisPrompt(derived, node, intents),
-    ...(isFeature && card?.type === 'ready' ? cardSections(card.card, 'examples') : []),
+    ...(isFeature && card?.type === 'ready'
+      ? exampleSections(card.card, offersFor(state, derived, node, intents))
+      : []),
   ];
+}
+
+/** Which more examples can be had of the node's feature. */
+function offersFor(state: ViewState, derived: Derived, node: number, intents: Intents): ExampleOffers {
+  const { layer, feature } = derived.index.graph.nodes[node];
+  const offer = state.offers.get(featureKey(layer, feature ?? -1));
+  return {
+    findInOwnText: (state.trace?.hasModel ?? false) ? intents.findExamples : null,
+    neuronpedia: offer === undefined ? null : { text: offer, use: intents.useNeuronpedia },
+  };
 }
 
 function heading(state: ViewState, derived: Derived, node: number, intents: Intents): HTMLElement {
@@ -170,18 +190,24 @@ function figures(state: ViewState, derived: Derived, node: number): HTMLElement 
   const { activation, probability, kind } = index.graph.nodes[node];
   const card = cardOf(state, derived);
   const known = card?.type === 'ready' ? card.card : null;
+  const values = known && figuresOf(known);
   const rows: (readonly [string, string, string])[] = [];
   if (kind === 'logit')
     rows.push(['Probability', percent(probability ?? 0), 'The model’s own probability of this token']);
   else
     rows.push(['Influence', percent(index.influence[node]), 'Share of the answer’s paths that pass through this node']);
   if (activation !== null) {
-    const percentile = known ? percentileOf(activation, known) : null;
-    const rank = percentile === null ? '' : ` · higher than ${percent(percentile)} of its activations`;
+    const percentile = values ? percentileOf(activation, values) : null;
+    const where = values?.isOwn ? ' in your text' : '';
+    const rank = percentile === null ? '' : ` · higher than ${percent(percentile)} of its activations${where}`;
     rows.push(['Activation', `${shortNumber(activation)}${rank}`, 'How strongly the feature fires here']);
   }
   if (known?.activationFrequency != null) {
     rows.push(['Fires on', `${percent(known.activationFrequency)} of text`, 'Share of all tokens on which it fires']);
+  }
+  if (known?.ownText?.activationFrequency != null) {
+    const share = percent(known.ownText.activationFrequency);
+    rows.push(['In your text', `on ${share} of the tokens`, `Computed from ${known.ownText.source}`]);
   }
   return make(
     'div',
@@ -191,7 +217,7 @@ function figures(state: ViewState, derived: Derived, node: number): HTMLElement 
       {},
       ...rows.flatMap(([name, value, title]) => [make('dt', { text: name, title }), make('dd', { text: value })]),
     ),
-    known && activation !== null ? histogram(known, activation) : null,
+    values && activation !== null ? histogram(values, activation) : null,
   );
 }
 

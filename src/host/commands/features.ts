@@ -1,6 +1,6 @@
 import * as vscode from 'vscode';
 import type { CircuitGraph, Supernode } from '../../graph/circuitGraph.ts';
-import type { GraphNode } from '../../graph/node.ts';
+import { type GraphNode, nodesOfFeature } from '../../graph/node.ts';
 import { byInfluence, type Grouping, influenceById, nodeLabel, visibleToken } from '../featureTree.ts';
 import { featureName } from '../nodeNames.ts';
 import type { GraphPanels } from '../panel/graphPanels.ts';
@@ -143,9 +143,13 @@ export async function renameFeature(traces: Traces, row?: FeatureRow): Promise<v
     value: nodeLabel(trace.graph, node),
   });
   if (label === undefined) return;
-  const { [node.id]: _, ...others } = trace.graph.view.labels;
-  const labels = label.trim() === '' ? others : { ...others, [node.id]: label.trim() };
-  traces.changeView(trace.record.id, { ...trace.graph.view, labels }, 'tree');
+  const { nodes, view } = trace.graph;
+  const labels = { ...view.labels };
+  for (const same of nodesOfFeature(nodes, nodes.indexOf(node))) {
+    if (label.trim() === '') delete labels[nodes[same].id];
+    else labels[nodes[same].id] = label.trim();
+  }
+  traces.changeView(trace.record.id, { ...view, labels }, 'tree');
 }
 
 /** Brings up the graph with the feature selected, so that its card is on screen. */
