@@ -1,4 +1,4 @@
-import { inSlices, workFor } from '../src/graph/steps.ts';
+import { inSlices, nextTurn, workFor } from '../src/graph/steps.ts';
 import { createActivity } from './activity.ts';
 import { keptSites, strongestClaims } from './claims.ts';
 import { registerControls } from './controls.ts';
@@ -90,7 +90,9 @@ function start(root: HTMLElement): void {
     const steps = derive.steps(state);
     try {
       const first = workFor(steps);
-      page.update(state, first.done ? first.value : await inSlices(steps, () => true));
+      const derived = first.done ? first.value : await inSlices(steps, () => true);
+      if (!first.done) await nextTurn();
+      page.update(state, derived);
     } finally {
       isDrawing = false;
       end();

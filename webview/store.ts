@@ -11,6 +11,7 @@ import type { InspectorState } from './inspector.ts';
 import { noInspection } from './inspector.ts';
 import type { SteeringState } from './steeringState.ts';
 import { noSteering } from './steeringState.ts';
+import type { TraceDialogState } from './traceDialogState.ts';
 import type { SetLabels } from './words.ts';
 
 /** Progress and failures are what the extension said last. */
@@ -81,6 +82,8 @@ export type ViewState = {
   /** The positions that are filtered by because their tokens are selected in an editor; null: none are. */
   readonly editorPositions: readonly number[] | null;
   readonly verification: Verification;
+  /** Null: closed. */
+  readonly dialog: TraceDialogState | null;
   readonly tour: Tour;
   readonly isTourDone: boolean;
   /** By feature key: what Neuronpedia would be asked, if the reader turns that on. */
@@ -138,6 +141,7 @@ export function initialState(remembered: Remembered | null): ViewState {
     inspector: noInspection,
     editorPositions: null,
     verification: nothingTested,
+    dialog: null,
     tour: null,
     isTourDone: remembered?.isTourDone ?? false,
     hasOwnMemory: remembered !== null,

@@ -1,6 +1,7 @@
 import path from 'node:path';
 import process from 'node:process';
 import { Attributor } from '../engine/attribution/attribute.ts';
+import { readDirections } from '../engine/attribution/directions.ts';
 import { traceInFull } from '../engine/attribution/trace.ts';
 import { weightsOf } from '../engine/loaded.ts';
 import { describeModel, loadModel } from '../engine/model/loadModel.ts';
@@ -13,7 +14,7 @@ import { parsePositions } from '../protocol/positions.ts';
 import { attributionTensors } from './attributionTensors.ts';
 import { Options } from './options.ts';
 import { builtInPair, version } from './product.ts';
-import { readTensors, writeTensors } from './tensorFile.ts';
+import { writeTensors } from './tensorFile.ts';
 import type { Terminal } from './terminal.ts';
 import { traceText } from './traceText.ts';
 import { writeCircuit } from './writeCircuit.ts';
@@ -34,7 +35,8 @@ const help = `Usage: prompt-circuits trace (--prompt TEXT | --tokens 1,2,3) [OPT
   --targets TEXT         this token; may be given several times
   --target-ids 1,2       these token ids
   --difference A --minus B   the logit of token A less that of token B
-  --directions FILE      each vector of a safetensors file (--direction-prob P each)
+  --directions FILE      each vector of a .safetensors, .npz or .json file
+                         (--direction-prob P each)
 
   Which positions of the prompt (5,8-12,20-; the first token is 0; default: all)
   --explain-at N         explain the prediction after token N instead of the last
@@ -156,7 +158,7 @@ function readRequest(options: Options): TraceRequest {
   return {
     pair,
     prompt: readPrompt(options),
-    targets: readTargets(options),
+    targets: readTargets(options, pair.model),
     positions: {
       explainedAt: options.text('explain-at') === null ? null : options.whole('explain-at', 0, 0),
       attributed: parsePositions(options.text('positions') ?? ''),
@@ -185,7 +187,7 @@ function readPrompt(options: Options): Prompt {
   return ids === null ? { type: 'text', text: text! } : { type: 'tokens', ids };
 }
 
-function readTargets(options: Options): Targets {
+function readTargets(options: Options, model: string): Targets {
   const texts = options.texts('targets');
   const ids = options.wholes('target-ids');
   const a = options.text('difference');
@@ -199,13 +201,9 @@ function readTargets(options: Options): Targets {
   if (ids !== null) return { type: 'ids', ids };
   if (a !== null && b !== null) return { type: 'difference', a, b };
   if (file === null) return { type: 'top' };
-  const vectors = [...readTensors(file)];
-  const directions = vectors.flatMap(([label, { data }]) =>
-    data instanceof Float32Array
-      ? [{ label, vector: data, probability: options.share('direction-prob', 1 / vectors.length) }]
-      : [],
-  );
-  return { type: 'directions', directions };
+  const found = readDirections(file, describeModel(model).dModel);
+  const probability = options.share('direction-prob', 1 / found.length);
+  return { type: 'directions', directions: found.map((direction) => ({ ...direction, probability })) };
 }
 
 function readMaxFeatures(options: Options, isBuiltIn: boolean): number | 'all' | 'adaptive' {

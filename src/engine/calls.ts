@@ -1,16 +1,19 @@
 import fs from 'node:fs';
 import process from 'node:process';
 import { readGraphBytes } from '../graph/readGraph.ts';
+import type { GraphWeights } from '../graph/weights.ts';
 import type { EngineCalls, EngineStatus, FeatureCard, ModelPair } from '../protocol/engine.ts';
 import { UserError } from '../protocol/errors.ts';
 import type { Handlers } from '../protocol/rpc.ts';
+import { readDirections } from './attribution/directions.ts';
 import { inspectActivations } from './attribution/inspect.ts';
 import { trace } from './attribution/trace.ts';
-import { type Loaded, LoadedPair, stampOf } from './loaded.ts';
+import { type Loaded, LoadedPair, stampOf, weightsOf } from './loaded.ts';
 import { describeModel } from './model/loadModel.ts';
 import { SetFeatures } from './setFeatures.ts';
 import { featureLogits } from './transcoders/describe.ts';
 import { describeTranscoders } from './transcoders/load.ts';
+import { collectExamples } from './transcoders/ownText.ts';
 
 /** Tokens listed on each side of a card whose logits are computed here. */
 const listedLogits = 10;
@@ -26,6 +29,7 @@ export function createCalls({ version, log }: CallsOptions): Handlers<EngineCall
   const loadedPair = new LoadedPair((line) => log('info', line));
   const models = new Descriptions(describeModel);
   const sets = new Descriptions(describeTranscoders);
+  const weights = new KnownWeights();
   let known: SetFeatures | null = null;
   const features = ({ transcoders }: ModelPair): SetFeatures => {
     if (transcoders === null) throw noTranscoders();
@@ -37,15 +41,17 @@ export function createCalls({ version, log }: CallsOptions): Handlers<EngineCall
     inspectModel: async ({ folder }) => models.get(folder),
     inspectTranscoders: async ({ folder }) => sets.get(folder),
     tokenize: async ({ pair: { model }, prompt }) => (await loadedPair.tokenizer(model)).tokenize(prompt),
+    weights: async ({ pair }) => weights.get(pair),
+    readDirections: async ({ folder, file }) => readDirections(file, models.get(folder).dModel),
     trace: async (request, context) => {
       const started = performance.now();
       return loadedPair.use(
         request.pair,
         request.device,
-        async ({ attributor, tokenizer, description, device }) => {
+        async ({ attributor, tokenizer, description, device, weights }) => {
           const loading = performance.now() - started;
           if (attributor === null) throw noTranscoders();
-          const parts = { attributor, tokenizer, modelName: description.name, device, version };
+          const parts = { attributor, tokenizer, modelName: description.name, device, version, weights };
           const result = await trace(request, parts, context);
           const load = { phase: 'load model', milliseconds: loading } as const;
           const graph = features(request.pair).withLabels(result.graph);
@@ -54,6 +60,17 @@ export function createCalls({ version, log }: CallsOptions): Handlers<EngineCall
         context,
       );
     },
+    collectExamples: (request, context) =>
+      loadedPair.use(
+        request.pair,
+        request.device,
+        async ({ model, tokenizer, attributor }) => {
+          if (attributor === null) throw noTranscoders();
+          const { set, encoder } = attributor;
+          return collectExamples(request, { model, tokenizer, set, encoder }, context);
+        },
+        context,
+      ),
     inspectActivations: (request, context) =>
       loadedPair.use(
         request.pair,
@@ -132,6 +149,17 @@ class Descriptions<Description> {
     const description = this.#describe(folder);
     this.#known.set(folder, { stamp, description });
     return description;
+  }
+}
+
+/** The weights of the pair that was asked for last, read again only when files changed. */
+class KnownWeights {
+  #known: { readonly stamp: string; readonly weights: GraphWeights } | null = null;
+
+  get(pair: ModelPair): GraphWeights {
+    const stamp = [pair.model, pair.transcoders].map((folder) => (folder === null ? '' : stampOf(folder))).join('\n');
+    if (this.#known?.stamp !== stamp) this.#known = { stamp, weights: weightsOf(pair) };
+    return this.#known.weights;
   }
 }
 

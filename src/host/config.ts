@@ -63,7 +63,7 @@ export function readConfig(extensionPath: string): Config {
   const nodeThreshold = settings.get('nodeThreshold', defaultAttribution.nodeThreshold);
   const edgeThreshold = settings.get('edgeThreshold', defaultAttribution.edgeThreshold);
   const maxFeatures = settings.get<number | string>('maxFeatures', 'adaptive');
-  const attribution = {
+  const attribution: AttributionSettings = {
     ...defaultAttribution,
     maxLogits: settings.get('maxLogits', defaultAttribution.maxLogits),
     logitProbability: settings.get('logitProbability', defaultAttribution.logitProbability),

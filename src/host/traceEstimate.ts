@@ -1,9 +1,10 @@
 import os from 'node:os';
 import * as vscode from 'vscode';
-import { estimateTrace, type TraceEstimate } from '../protocol/estimate.ts';
+import type { TraceEstimate } from '../protocol/estimate.ts';
 import type { Config } from './config.ts';
 import type { EngineProcess } from './engineProcess.ts';
 import { formatBytes } from './remote/sizes.ts';
+import { describeEstimate, estimateFor } from './traceCost.ts';
 
 /**
  * What a trace will take, in words for its progress: "about 12 s, 0.9 GB". When it would take more memory than the
@@ -11,27 +12,35 @@ import { formatBytes } from './remote/sizes.ts';
  */
 export async function expectTrace(
   engine: EngineProcess,
-  { pair, attribution }: Config,
+  config: Config,
   nTokens: number,
   signal: AbortSignal,
 ): Promise<string> {
-  if (pair.transcoders === null) return '';
-  const [model, set] = await Promise.all([
-    engine.call('inspectModel', { folder: pair.model }, { signal }),
-    engine.call('inspectTranscoders', { folder: pair.transcoders }, { signal }),
-  ]);
-  const { maxFeatureNodes } = attribution;
-  const machine = { memory: os.totalmem(), cores: os.availableParallelism() };
-  const estimate = estimateTrace({ model, set, nTokens, maxFeatureNodes }, machine);
-  const words = describeEstimate(estimate);
-  if (estimate.verdict === 'over') await confirmLarge(estimate, words, machine.memory);
-  return words;
+  const estimate = await estimateOf(engine, config, nTokens, signal);
+  if (estimate?.verdict === 'over') await confirmLarge(estimate, describeEstimate(estimate), os.totalmem());
+  return estimate === null ? '' : describeEstimate(estimate);
 }
 
-/** Rounded as an estimate deserves. */
-export function describeEstimate({ seconds, bytes }: TraceEstimate): string {
-  const time = seconds < 1.5 ? '1 s' : seconds < 90 ? `${Math.round(seconds)} s` : `${Math.round(seconds / 60)} min`;
-  return `about ${time}, ${formatBytes(bytes)} of memory`;
+/** The same words, where the user has seen them and gone on. */
+export async function expectAgreedTrace(
+  engine: EngineProcess,
+  config: Config,
+  nTokens: number,
+  signal: AbortSignal,
+): Promise<string> {
+  const estimate = await estimateOf(engine, config, nTokens, signal);
+  return estimate === null ? '' : describeEstimate(estimate);
+}
+
+async function estimateOf(
+  engine: EngineProcess,
+  { pair: { model, transcoders }, attribution }: Config,
+  nTokens: number,
+  signal: AbortSignal,
+): Promise<TraceEstimate | null> {
+  if (transcoders === null) return null;
+  const { maxFeatureNodes } = attribution;
+  return estimateFor(engine, { model, transcoders }, { nTokens, maxFeatureNodes }, signal);
 }
 
 async function confirmLarge({ parts, advice }: TraceEstimate, words: string, memory: number): Promise<void> {

@@ -384,6 +384,12 @@ export type EngineCalls = {
   tokenize: { params: { readonly pair: ModelPair; readonly prompt: Prompt }; result: Tokenized; progress: never };
   /** Which weights the pair's folders hold now. */
   weights: { params: { readonly pair: ModelPair }; result: GraphWeights; progress: never };
+  /** Directions of the user's own, from a file of vectors as wide as the model in `folder`. */
+  readDirections: {
+    params: { readonly folder: string; readonly file: string };
+    result: readonly { readonly label: string; readonly vector: Float32Array }[];
+    progress: never;
+  };
   trace: { params: TraceRequest; result: TraceResult; progress: Progress };
   featureCard: {
     params: {

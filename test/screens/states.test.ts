@@ -5,6 +5,7 @@ import { after, before, test } from 'node:test';
 import type { Browser, Page } from 'playwright-core';
 import { launch, open, picture, rest } from './browser.ts';
 import { comparisonStates } from './comparisonStates.ts';
+import { dialogStates } from './dialogStates.ts';
 import { states } from './states.ts';
 import { dark, themes } from './themes.ts';
 
@@ -17,7 +18,7 @@ after(() => browser.close());
 const axeSource = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
 for (const theme of themes) {
-  for (const state of [...states, ...comparisonStates]) {
+  for (const state of [...states, ...comparisonStates, ...dialogStates]) {
     if (state.isDarkOnly && theme !== dark) continue;
     test(`${state.name} in ${theme.name} shows what it must, without errors or serious barriers`, async () => {
       const page = await open(browser, { ...state, theme }, state.size);

@@ -7,7 +7,7 @@ import { toggleKind } from '../filters.ts';
 import { showStage } from '../inspector.ts';
 import type { ViewState } from '../store.ts';
 import { select, setFilters, setLinkType, setPanels, setSearch, setThreshold } from '../updates.ts';
-import { percent, plural, quoteToken } from '../words.ts';
+import { countText, percent, plural, quoteToken } from '../words.ts';
 import { createExportMenu } from './exportMenu.ts';
 import { createFilterMenu } from './filterMenu.ts';
 import { glyphIcon } from './icons.ts';
@@ -81,6 +81,7 @@ export function createToolbar(
     filters.element,
     counts,
     make('span', { class: 'spacer' }),
+    iconButton('options', 'Trace this prompt with options…', () => intents.traceDialog('open')),
     exports.element,
     subgraph,
     side,
@@ -108,10 +109,10 @@ export function createToolbar(
       subgraph.setAttribute('aria-pressed', String(state.panels.isSubgraphOpen));
       side.setAttribute('aria-pressed', String(state.panels.isSideOpen));
       const all = index.graph.nodes.filter(({ kind }) => kind === 'feature').length;
-      counts.textContent = `${visible.featureCount.toLocaleString('en')} of ${plural(all, 'feature')}`;
+      counts.textContent = `${countText(visible.featureCount)} of ${plural(all, 'feature')}`;
       counts.title =
         visible.edges.length < visible.edgeCount
-          ? `The strongest ${visible.edges.length.toLocaleString('en')} of ${plural(visible.edgeCount, 'edge')} are drawn; choose a node to see all of its own.`
+          ? `The strongest ${countText(visible.edges.length)} of ${plural(visible.edgeCount, 'edge')} are drawn; choose a node to see all of its own.`
           : plural(visible.edgeCount, 'edge');
     },
   };

@@ -2,18 +2,23 @@ import { randomBytes } from 'node:crypto';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import * as vscode from 'vscode';
+import { type GraphWeights, weightsDifference } from '../../graph/weights.ts';
 import type { ModelPair, Prompt, Token, Tokenized, TraceRequest, TraceResult } from '../../protocol/engine.ts';
 import { isAbort, UserError } from '../../protocol/errors.ts';
-import { type Config, readConfig } from '../config.ts';
+import { type Config, readConfig, withAttribution } from '../config.ts';
 import { segmentsOf } from '../editor/placedText.ts';
 import { type ChosenPrompt, choosePrompt, type PromptOrigin } from '../editor/promptOrigin.ts';
 import type { EngineProcess } from '../engineProcess.ts';
 import { duration, type Log } from '../log.ts';
+import type { OwnLabels } from '../ownLabels.ts';
 import type { Preview } from '../panel/graphPage.ts';
 import type { GraphPanels } from '../panel/graphPanels.ts';
 import type { Job, Jobs } from '../runJob.ts';
 import { showError } from '../showError.ts';
-import { expectTrace } from '../traceEstimate.ts';
+import type { TracedPair } from '../traceCost.ts';
+import { TraceDialog } from '../traceDialog.ts';
+import type { TraceOptions } from '../traceDraftCheck.ts';
+import { expectAgreedTrace, expectTrace } from '../traceEstimate.ts';
 import { endOf, type TraceRecord } from '../traceRecord.ts';
 import type { Traces } from '../traces.ts';
 
@@ -22,6 +27,7 @@ export type TraceServices = {
   readonly engine: EngineProcess;
   readonly traces: Traces;
   readonly panels: GraphPanels;
+  readonly ownLabels: OwnLabels;
   readonly jobs: Jobs;
   readonly log: Log;
   /** What was last given for each placeholder. */
@@ -41,9 +47,53 @@ export async function tracePrompt(services: TraceServices, origin: PromptOrigin)
 
 /** Traces again what an earlier trace explained, with today's settings. */
 export async function traceAgain(services: TraceServices, record: TraceRecord): Promise<void> {
+  await traceChosen(services, promptOfRecord(record), performance.now(), await earlierOf(services, record));
+}
+
+/** *Trace Prompt with Options…*: what is explained, and how, is asked for in the panel first. */
+export async function traceWithOptions(services: TraceServices, origin: PromptOrigin): Promise<void> {
+  const chosen = await choosePrompt(origin, services.memory);
+  if (chosen !== null) await askAndTrace(services, chosen, null);
+}
+
+/** The same for what an earlier trace explained. */
+export async function traceAgainWithOptions(services: TraceServices, record: TraceRecord): Promise<void> {
+  await askAndTrace(services, promptOfRecord(record), await earlierOf(services, record));
+}
+
+async function askAndTrace(services: TraceServices, chosen: ChosenPrompt, earlier: Earlier | null): Promise<void> {
+  const { engine, panels, jobs, memory } = services;
+  const { pair, attribution } = readConfig(services.extensionPath);
+  requireTranscoders(pair);
+  const dialog = await jobs.run('Reading the prompt', async ({ signal }) => {
+    const { tokens } = await tokenize(engine, pair, chosen.prompt, signal);
+    requireContext(tokens);
+    const suggestions = earlier?.record.predictions.map(({ text }) => text) ?? [];
+    return TraceDialog.for(engine, pair, attribution, { tokens, suggestions }, memory);
+  });
+  if (dialog === undefined) return;
+  panels.ask(endOf(chosen.placed.text, 32), dialog);
+  const options = await dialog.result;
+  if (options !== null) await traceChosen(services, chosen, performance.now(), earlier, options);
+}
+
+function promptOfRecord(record: TraceRecord): ChosenPrompt {
   const places = Array.from({ length: record.promptText.length + 1 }, () => 0);
-  const placed = { text: record.promptText, places };
-  await traceChosen(services, { prompt: record.prompt, placed, uri: null }, performance.now(), record);
+  return { prompt: record.prompt, placed: { text: record.promptText, places }, uri: null };
+}
+
+async function earlierOf({ traces }: TraceServices, record: TraceRecord): Promise<Earlier> {
+  const before = await traces.open(record.id).catch(() => null);
+  return { record, weights: before?.graph.metadata.weights ?? null };
+}
+
+/** A trace that is made again: what is kept of it, and the weights that it was made with, where they are known. */
+type Earlier = { readonly record: TraceRecord; readonly weights: GraphWeights | null };
+
+/** That a graph is not comparable with the one before, where its weights are others. */
+function weightsWarnings(earlier: Earlier | null, now: GraphWeights | undefined): string[] {
+  const difference = earlier?.weights && now ? weightsDifference(earlier.weights, now) : null;
+  return difference === null ? [] : [`The earlier trace of this prompt was made with other weights: ${difference}.`];
 }
 
 /** Milliseconds between two samples of the extension host's event loop. */
@@ -56,10 +106,12 @@ async function traceChosen(
   services: TraceServices,
   chosen: ChosenPrompt,
   started: number,
-  earlier: TraceRecord | null = null,
+  earlier: Earlier | null = null,
+  options: TraceOptions | null = null,
 ): Promise<void> {
   const { engine, jobs, panels, traces, log } = services;
-  const config = readConfig(services.extensionPath);
+  const usual = readConfig(services.extensionPath);
+  const config = options === null ? usual : withAttribution(usual, options.settings);
   const delay = monitorEventLoopDelay({ resolution: sampling });
   delay.enable();
   // Forking a process and making a panel hold up the extension host: each gets a turn of its own.
@@ -84,17 +136,19 @@ async function traceChosen(
     };
     try {
       say({ phase: 'tokenize', done: 0, total: 1 });
-      const { prompt, tokens, warnings } = await tokenize(engine, config, chosen.prompt, signal);
+      const { prompt, tokens, warnings } = await tokenize(engine, config.pair, chosen.prompt, signal);
       preview = { type: 'preview', tokens: tokens.map((token) => token.text), predictions: [] };
       requireContext(tokens);
       for (const warning of warnings) void vscode.window.showWarningMessage(warning);
-      heading = `${title}, ${await expectTrace(engine, config, tokens.length, signal)}`;
+      // The dialog has said what the trace takes, and the user went on.
+      const expect = options === null ? expectTrace : expectAgreedTrace;
+      heading = `${title}, ${await expect(engine, config, tokens.length, signal)}`;
       said = 0;
       say({ phase: 'load model', done: 0, total: 1 });
-      const request = traceRequest(config, prompt);
+      const request = traceRequest(config, prompt, options);
       const result = await engine.call('trace', request, { signal, onProgress: say });
       const record = newRecord(request, result, { ...chosen, prompt }, performance.now() - started, earlier);
-      const written = traces.add(record, result.graph);
+      const written = traces.add(record, services.ownLabels.withKept(result.graph));
       panel.show({ type: 'trace', id: record.id });
       await written;
       // What the histogram holds includes the time between two samples.
@@ -114,7 +168,7 @@ async function traceChosen(
  */
 async function tokenize(
   engine: EngineProcess,
-  { pair }: Config,
+  pair: ModelPair,
   prompt: Prompt,
   signal: AbortSignal,
 ): Promise<Tokenized & { readonly prompt: Prompt }> {
@@ -154,12 +208,14 @@ function asUserError(error: unknown): UserError {
   return new UserError('bug', 'Something went wrong.', 'The log says more: Prompt Circuits: Show Log.');
 }
 
-function traceRequest(config: Config, prompt: Prompt): TraceRequest {
+/** @param options what the trace dialog settled; null: the likeliest tokens, all positions */
+function traceRequest(config: Config, prompt: Prompt, options: TraceOptions | null): TraceRequest {
   requireTranscoders(config.pair);
   return {
     pair: config.pair,
     prompt,
-    targets: { type: 'top' },
+    targets: options?.targets ?? { type: 'top' },
+    ...(options === null ? {} : { positions: options.positions }),
     settings: config.attribution,
     keep: config.keep,
     device: config.device,
@@ -167,7 +223,7 @@ function traceRequest(config: Config, prompt: Prompt): TraceRequest {
   };
 }
 
-function requireTranscoders(pair: ModelPair): void {
+function requireTranscoders(pair: ModelPair): asserts pair is TracedPair {
   if (pair.transcoders !== null) return;
   throw new UserError(
     'transcoders.none',
@@ -187,11 +243,11 @@ function newRecord(
   result: TraceResult,
   { prompt, placed, uri }: ChosenPrompt,
   milliseconds: number,
-  earlier: TraceRecord | null,
+  earlier: Earlier | null,
 ): TraceRecord {
   return {
     id: request.slug,
-    title: earlier?.title ?? '',
+    title: earlier?.record.title ?? '',
     promptText: placed.text,
     prompt,
     tokens: result.tokens,
@@ -202,10 +258,10 @@ function newRecord(
     device: result.device,
     milliseconds,
     createdAt: new Date().toISOString(),
-    warnings: result.warnings,
+    warnings: [...weightsWarnings(earlier, result.graph.metadata.weights), ...result.warnings],
     unexpandedInfluence: result.unexpandedInfluence,
     droppedEdgeWeight: result.droppedEdgeWeight,
-    source: uri === null ? (earlier?.source ?? null) : { uri, segments: segmentsOf(placed) },
+    source: uri === null ? (earlier?.record.source ?? null) : { uri, segments: segmentsOf(placed) },
   };
 }
 

@@ -3,6 +3,7 @@ import { UserError } from '../../protocol/errors.ts';
 import { traceName } from '../traceRecord.ts';
 import { GraphPage, type PageContent, type PageServices } from './graphPage.ts';
 import { webviewOptions } from './html.ts';
+import type { DialogSession } from './pageDialog.ts';
 
 const viewType = 'promptCircuits.graph';
 const newTitle = 'Prompt Circuits';
@@ -40,6 +41,17 @@ export class GraphPanels implements vscode.Disposable, vscode.WebviewPanelSerial
     entry.panel.title = title;
     entry.panel.reveal(undefined, true);
     return { show: (content) => this.#show(entry, content) };
+  }
+
+  /** Asks in the panel that a new trace would take; a panel that was made for it goes when nothing comes of it. */
+  ask(title: string, session: DialogSession & { readonly result: Promise<unknown> }): void {
+    const known = this.#entries.at(-1);
+    const entry = known ?? this.#create(title);
+    entry.panel.reveal();
+    entry.page.ask(session);
+    void session.result.then((result) => {
+      if (known === undefined && result === null) entry.panel.dispose();
+    });
   }
 
   /** Opens a kept trace; `toSide`: in a panel of its own. */

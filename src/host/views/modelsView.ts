@@ -7,7 +7,7 @@ import { type Fit, fitOf, type KnownPair, knownPairs } from '../remote/catalog.t
 import { type Download, nameOf } from '../remote/downloads.ts';
 import type { FoundPair } from '../remote/inventory.ts';
 import { formatBytes } from '../remote/sizes.ts';
-import { describeEstimate } from '../traceEstimate.ts';
+import { describeEstimate } from '../traceCost.ts';
 
 /** One row of the Models view. */
 export type ModelRow =
