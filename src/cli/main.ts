@@ -8,6 +8,7 @@ const help = `Usage: prompt-circuits COMMAND [OPTIONS]
 
   trace       trace a prompt: predictions, scores, strongest paths; writes the graph
   intervene   run a prompt with features changed: what the model says before and after
+  examples    where features fire in texts of yours, how often and how strongly
   goldens     run reference cases and compare with their results
   test        run circuit tests: statements about prompts and their features
   compare     what two graphs share, and where they differ
@@ -24,6 +25,7 @@ type Command = (args: readonly string[], terminal: Terminal) => Promise<number>;
 const commands: Readonly<Record<string, () => Promise<Command>>> = {
   trace: async () => (await import('./traceCommand.ts')).traceCommand,
   intervene: async () => (await import('./interveneCommand.ts')).interveneCommand,
+  examples: async () => (await import('./examplesCommand.ts')).examplesCommand,
   goldens: async () => (await import('./goldensCommand.ts')).goldensCommand,
   test: async () => (await import('./testCommand.ts')).testCommand,
   compare: async () => (await import('./compareCommand.ts')).compareCommand,
