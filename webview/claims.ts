@@ -35,7 +35,7 @@ export function groupClaim(index: GraphIndex, members: readonly number[]): Claim
   const sums = new Map<number, number>();
   for (const member of members) {
     if (!siteOf(index, member)) continue;
-    for (const edge of edgesOf(index.outputs, member)) {
+    for (const edge of edgesOf(index, 'outputs', member)) {
       const target = edges.target[edge];
       if (!members.includes(target)) sums.set(target, (sums.get(target) ?? 0) + edges.weight[edge]);
     }

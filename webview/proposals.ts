@@ -103,8 +103,8 @@ function namesIn(label: string): string[] {
 function edgeShares(index: GraphIndex, node: number): Map<number, number> {
   const { source, target } = index.graph.edges;
   const shares = new Map<number, number>();
-  for (const edge of edgesOf(index.inputs, node)) shares.set(-1 - source[edge], index.share[edge]);
-  for (const edge of edgesOf(index.outputs, node)) shares.set(target[edge], index.share[edge]);
+  for (const edge of edgesOf(index, 'inputs', node)) shares.set(-1 - source[edge], index.share[edge]);
+  for (const edge of edgesOf(index, 'outputs', node)) shares.set(target[edge], index.share[edge]);
   return shares;
 }
 

@@ -1,3 +1,4 @@
+import { atOnce, type Steps } from '../src/graph/steps.ts';
 import type { GraphIndex } from './graphIndex.ts';
 import type { CardState } from './store.ts';
 import { featureKey } from './visible.ts';
@@ -13,24 +14,41 @@ export function findNodes(
   nameOf: (node: number) => string,
   cards: ReadonlyMap<string, CardState>,
 ): number[] {
+  return atOnce(findSteps(index, query, nameOf, cards));
+}
+
+/** Nodes that are looked at between two steps. */
+const nodesAStep = 2000;
+
+/** The same in steps. */
+export function* findSteps(
+  index: GraphIndex,
+  query: string,
+  nameOf: (node: number) => string,
+  cards: ReadonlyMap<string, CardState>,
+): Steps<number[]> {
   const words = query.toLowerCase().split(/\s+/).filter(Boolean);
   if (words.length === 0) return [];
   const cardTexts = new Map<string, string>();
   for (const [key, state] of cards) if (state.type === 'ready') cardTexts.set(key, cardText(state).toLowerCase());
   const { nodes, metadata } = index.graph;
-  return Array.from(nodes.keys())
-    .filter((node) => {
-      const { kind, layer, feature, pos } = nodes[node];
-      const key = featureKey(layer, feature ?? -1);
-      const places = kind === 'feature' || kind === 'attention' ? [`l${layer}`, key, String(feature)] : [`l${layer}`];
-      const text = `${nameOf(node)}\n${metadata.promptTokens[pos] ?? ''}\n${kind}\n${nodes[node].label}`.toLowerCase();
-      return words.every(
-        (word) =>
-          places.includes(word) ||
-          (!isPlace(word) && (text.includes(word) || (cardTexts.get(key)?.includes(word) ?? false))),
-      );
-    })
-    .sort((a, b) => index.influence[b] - index.influence[a] || a - b);
+  const isFound = (node: number): boolean => {
+    const { kind, layer, feature, pos } = nodes[node];
+    const key = featureKey(layer, feature ?? -1);
+    const places = kind === 'feature' || kind === 'attention' ? [`l${layer}`, key, String(feature)] : [`l${layer}`];
+    const text = `${nameOf(node)}\n${metadata.promptTokens[pos] ?? ''}\n${kind}\n${nodes[node].label}`.toLowerCase();
+    return words.every(
+      (word) =>
+        places.includes(word) ||
+        (!isPlace(word) && (text.includes(word) || (cardTexts.get(key)?.includes(word) ?? false))),
+    );
+  };
+  const found: number[] = [];
+  for (let node = 0; node < nodes.length; node++) {
+    if (node % nodesAStep === nodesAStep - 1) yield;
+    if (isFound(node)) found.push(node);
+  }
+  return found.sort((a, b) => index.influence[b] - index.influence[a] || a - b);
 }
 
 /** Numbers and layers are matched whole: "2" is not every feature with a 2 in it. */

@@ -1,3 +1,4 @@
+import { atOnce, type Steps } from '../src/graph/steps.ts';
 import type { Prediction } from '../src/protocol/engine.ts';
 import type { GraphIndex } from './graphIndex.ts';
 import { flowThrough } from './graphIndex.ts';
@@ -44,21 +45,36 @@ export function tellStory(
   nameOf: (node: number) => string,
   candidates: Iterable<number>,
 ): Story {
-  const groups: Omit<StoryGroup, 'color'>[] = supernodes.map(({ label, members }, position) => ({
-    id: `supernode ${position}`,
-    name: label,
-    members,
-    share: flowThrough(index, members),
-    type: 'supernode',
-    reason: 'Your supernode.',
-  }));
-  const measured = proposals.slice(0, mostMeasured).map(
-    (proposal): Omit<StoryGroup, 'color'> => ({
-      ...proposal,
-      share: flowThrough(index, proposal.members),
-      type: 'proposed',
-    }),
-  );
+  return atOnce(storySteps(index, predictions, supernodes, proposals, nameOf, candidates));
+}
+
+/** The same in steps: each group's share is a walk over the whole graph. */
+export function* storySteps(
+  index: GraphIndex,
+  predictions: readonly Prediction[],
+  supernodes: readonly NamedGroup[],
+  proposals: readonly Proposal[],
+  nameOf: (node: number) => string,
+  candidates: Iterable<number>,
+): Steps<Story> {
+  const groups: Omit<StoryGroup, 'color'>[] = [];
+  for (const [position, { label, members }] of supernodes.entries()) {
+    const share = flowThrough(index, members);
+    groups.push({
+      id: `supernode ${position}`,
+      name: label,
+      members,
+      share,
+      type: 'supernode',
+      reason: 'Your supernode.',
+    });
+    yield;
+  }
+  const measured: Omit<StoryGroup, 'color'>[] = [];
+  for (const proposal of proposals.slice(0, mostMeasured)) {
+    measured.push({ ...proposal, share: flowThrough(index, proposal.members), type: 'proposed' });
+    yield;
+  }
   const taken = new Set([...groups, ...measured].flatMap(({ members }) => members));
   const singles = Array.from(candidates)
     .filter((node) => index.graph.nodes[node].kind === 'feature' && !taken.has(node))

@@ -2,7 +2,6 @@ import type { GraphScores, GraphView } from '../src/graph/circuitGraph.ts';
 import { withoutInputs } from '../src/graph/groups.ts';
 import { incomingEdges } from '../src/graph/influence.ts';
 import type { NodeKind } from '../src/graph/node.ts';
-import { weightedGraph } from '../src/graph/prune.ts';
 import { scores } from '../src/graph/scores.ts';
 import type { GraphIndex } from './graphIndex.ts';
 import { edgesOf } from './graphIndex.ts';
@@ -80,7 +79,7 @@ export function subgraphScores(index: GraphIndex, pinned: ReadonlySet<number>): 
   );
   const errors = new Set(kinds.flatMap((kind, node) => (kind === 'error' ? [node] : [])));
   const incoming = incomingEdges(graph.nodes.length, withoutInputs(graph.edges, errors));
-  return scores({ ...weightedGraph(graph), incoming, kinds });
+  return scores({ ...index.weighted, incoming, kinds });
 }
 
 function indicesOf(index: GraphIndex, ids: readonly string[]): number[] {
@@ -94,7 +93,7 @@ function boxEdges(index: GraphIndex, boxes: readonly Box[], boxOf: ReadonlyMap<n
     const total = members.reduce((sum, node) => sum + index.influence[node], 0);
     for (const node of members) {
       const part = total > 0 ? index.influence[node] / total : 1 / members.length;
-      for (const edge of edgesOf(index.inputs, node)) {
+      for (const edge of edgesOf(index, 'inputs', node)) {
         const from = boxOf.get(source[edge]);
         if (from === undefined || from === target) continue;
         const key = `${from},${target}`;

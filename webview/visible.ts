@@ -1,6 +1,7 @@
 import { cumulativeShares } from '../src/graph/influence.ts';
 import type { GraphNode } from '../src/graph/node.ts';
-import { pruneCircuit } from '../src/graph/prune.ts';
+import { keptNodes } from '../src/graph/prune.ts';
+import { atOnce, type Steps } from '../src/graph/steps.ts';
 import type { Filters } from './filters.ts';
 import type { GraphIndex } from './graphIndex.ts';
 import { edgesOf } from './graphIndex.ts';
@@ -57,32 +58,62 @@ export function visibleGraph(
   frequencies: Frequencies,
   keep: ReadonlySet<number>,
 ): Visible {
+  return atOnce(visibleSteps(index, threshold, filters, frequencies, keep));
+}
+
+/** The same in steps. */
+export function* visibleSteps(
+  index: GraphIndex,
+  threshold: number,
+  filters: Filters,
+  frequencies: Frequencies,
+  keep: ReadonlySet<number>,
+): Steps<Visible> {
   const { graph } = index;
   const { source, target, weight } = graph.edges;
   // Edges are limited by `edgeLimit`, not pruned: what the file holds between two shown nodes is not hidden.
-  const pruned = pruneCircuit(graph, { nodeThreshold: threshold, edgeThreshold: 1 });
+  const kept = keptNodes(graph, index.weighted, { nodeThreshold: threshold, edgeThreshold: 1 });
+  yield;
   const isVisible = Uint8Array.from(graph.nodes, (node, position) =>
-    keep.has(position) || (pruned.nodes[position] === 1 && passes(node, filters, frequencies)) ? 1 : 0,
+    keep.has(position) || (kept[position] === 1 && passes(node, filters, frequencies)) ? 1 : 0,
   );
+  const candidates = new Uint32Array(weight.length);
   let edgeCount = 0;
-  const candidates: number[] = [];
   for (let edge = 0; edge < weight.length; edge++) {
     if (isVisible[source[edge]] === 0 || isVisible[target[edge]] === 0) continue;
-    if (!passesSign(weight[edge], filters.sign)) continue;
-    candidates.push(edge);
-    edgeCount++;
+    if (passesSign(weight[edge], filters.sign)) candidates[edgeCount++] = edge;
   }
-  candidates.sort((a, b) => index.flow[a] - index.flow[b] || b - a);
-  const nodes = Array.from(isVisible.keys()).filter((position) => isVisible[position] === 1);
+  yield;
+  const edges = strongest(candidates.subarray(0, edgeCount), index.flow, filters.edgeLimit);
+  const nodes = Uint32Array.from(isVisible.keys()).filter((position) => isVisible[position] === 1);
   nodes.sort((a, b) => index.influence[a] - index.influence[b] || a - b);
-  return {
-    nodes: Uint32Array.from(nodes),
-    isVisible,
-    edges: Uint32Array.from(candidates.slice(Math.max(0, candidates.length - filters.edgeLimit))),
-    edgeCount,
-    featureCount: nodes.filter((position) => graph.nodes[position].kind === 'feature').length,
-    errorCount: nodes.filter((position) => graph.nodes[position].kind === 'error').length,
-  };
+  let featureCount = 0;
+  let errorCount = 0;
+  for (const node of nodes) {
+    if (graph.nodes[node].kind === 'feature') featureCount++;
+    else if (graph.nodes[node].kind === 'error') errorCount++;
+  }
+  return { nodes, isVisible, edges, edgeCount, featureCount, errorCount };
+}
+
+/** The `limit` edges with the largest flow, weakest first; of equals those that come first in the file. */
+function strongest(candidates: Uint32Array, flow: Float32Array, limit: number): Uint32Array {
+  const wanted = candidates.length > limit ? atLeast(candidates, flow, limit) : candidates.slice();
+  wanted.sort((a, b) => flow[a] - flow[b] || b - a);
+  return wanted.subarray(Math.max(0, wanted.length - limit));
+}
+
+/**
+ * At least `count` of the candidates, among them those with the largest flow: without sorting all of them, by counting
+ * how many there are for each of the first bits of their float32 form, which are in the order of their sizes.
+ */
+function atLeast(candidates: Uint32Array, flow: Float32Array, count: number): Uint32Array {
+  const bits = new Uint32Array(flow.buffer, flow.byteOffset, flow.length);
+  const counts = new Uint32Array(1 << 16);
+  for (const edge of candidates) counts[bits[edge] >>> 16]++;
+  let cut = counts.length - 1;
+  for (let found = counts[cut]; found < count && cut > 0; found += counts[cut]) cut--;
+  return candidates.filter((edge) => bits[edge] >>> 16 >= cut);
 }
 
 /** Edges of a node to other nodes on screen, on the sides that `linkType` asks for, strongest first. */
@@ -102,8 +133,8 @@ export function edgesOfNode(
     if (visible.isVisible[other] === 0 || !passesSign(weight[edge], sign)) return;
     if (!onlyPinned || pinned.has(other) || index.graph.nodes[other].kind === 'logit') chosen.push(edge);
   };
-  if (linkType !== 'output') for (const edge of edgesOf(index.inputs, node)) take(edge, source[edge]);
-  if (linkType !== 'input') for (const edge of edgesOf(index.outputs, node)) take(edge, target[edge]);
+  if (linkType !== 'output') for (const edge of edgesOf(index, 'inputs', node)) take(edge, source[edge]);
+  if (linkType !== 'input') for (const edge of edgesOf(index, 'outputs', node)) take(edge, target[edge]);
   return chosen;
 }
 

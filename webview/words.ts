@@ -48,8 +48,9 @@ export function givenLabel(
   const edited = view.labels[id];
   if (edited) return { label: edited, source: 'edited by you' };
   if (kind !== 'feature' && kind !== 'attention') return null;
-  if (label !== '') return { label, source: 'from the graph file' };
   const fromSet = feature === null ? undefined : labels.get(featureKey(layer, feature));
+  // A trace keeps the set's labels of its day: where they are still the set's, so is what they were made from.
+  if (label !== '') return { label, source: fromSet?.label === label ? fromSet.source : 'from the graph file' };
   return fromSet && fromSet.label !== '' ? { label: fromSet.label, source: fromSet.source } : null;
 }
 
@@ -104,5 +105,10 @@ export function shortNumber(value: number): string {
 
 /** "1 node", "12 nodes". */
 export function plural(count: number, one: string, many = `${one}s`): string {
-  return `${count.toLocaleString('en')} ${count === 1 ? one : many}`;
+  return `${countText(count)} ${count === 1 ? one : many}`;
+}
+
+/** 12345 → "12,345". Without the browser's own formatter, whose first use would hold up the first picture. */
+export function countText(count: number): string {
+  return String(count).replace(/\B(?=(?:\d{3})+$)/g, ',');
 }

@@ -1,16 +1,19 @@
 import type { CircuitGraph } from './circuitGraph.ts';
-import { withoutInputs } from './groups.ts';
-import { incomingEdges, influence } from './influence.ts';
+import { type IncomingEdges, incomingEdges, influence } from './influence.ts';
 
 /**
  * Influence of every node on the outputs, outputs included; what reaches an absorbing node stops there.
  * @param absorbing nodes by index; none: paths go on to the tokens and errors
+ * @param incoming the graph's edges by target, where they are known already
  * @returns [node] arriving share of the outputs' paths
  */
-export function flowToOutputs(graph: CircuitGraph, absorbing: ReadonlySet<number>): Float32Array<ArrayBuffer> {
+export function flowToOutputs(
+  graph: CircuitGraph,
+  absorbing: ReadonlySet<number>,
+  incoming: IncomingEdges = incomingEdges(graph.nodes.length, graph.edges),
+): Float32Array<ArrayBuffer> {
   const weights = outputWeights(graph);
-  const edges = absorbing.size > 0 ? withoutInputs(graph.edges, absorbing) : graph.edges;
-  const total = influence(incomingEdges(graph.nodes.length, edges), weights);
+  const total = influence(incoming, weights, null, absorbing);
   return Float32Array.from(total, (value, node) => value + weights[node]);
 }
 
@@ -18,8 +21,8 @@ export function flowToOutputs(graph: CircuitGraph, absorbing: ReadonlySet<number
  * Share of the outputs' paths that pass through at least one of the members: paths are stopped at members and what
  * arrives there is added up, so a chain within the group is counted once.
  */
-export function flowThrough(graph: CircuitGraph, members: readonly number[]): number {
-  const flow = flowToOutputs(graph, new Set(members));
+export function flowThrough(graph: CircuitGraph, members: readonly number[], incoming?: IncomingEdges): number {
+  const flow = flowToOutputs(graph, new Set(members), incoming);
   let sum = 0;
   for (const member of members) sum += flow[member];
   return Math.min(1, sum);

@@ -64,7 +64,7 @@ export function carriedShare(graph: CircuitGraph, members: readonly number[], ta
   const outputWeight = new Float64Array(graph.nodes.length);
   outputWeight[target] = 1;
   // Paths end at the first member they meet, seen from the target.
-  const reached = influence(incomingEdges(graph.nodes.length, withoutInputs(graph.edges, isMember)), outputWeight);
+  const reached = influence(incomingEdges(graph.nodes.length, graph.edges), outputWeight, null, isMember);
   return Math.min(
     1,
     [...isMember].reduce((sum, node) => sum + reached[node], 0),
@@ -73,10 +73,15 @@ export function carriedShare(graph: CircuitGraph, members: readonly number[], ta
 
 /** The edges that do not lead into any of the nodes: paths end where they meet one. */
 export function withoutInputs(edges: Edges, nodes: ReadonlySet<number>): Edges {
-  const kept = Array.from(edges.target.keys()).filter((edge) => !nodes.has(edges.target[edge]));
-  return {
-    source: Uint32Array.from(kept, (edge) => edges.source[edge]),
-    target: Uint32Array.from(kept, (edge) => edges.target[edge]),
-    weight: Float32Array.from(kept, (edge) => edges.weight[edge]),
-  };
+  const source = new Uint32Array(edges.source.length);
+  const target = new Uint32Array(edges.source.length);
+  const weight = new Float32Array(edges.source.length);
+  let count = 0;
+  for (let edge = 0; edge < edges.source.length; edge++) {
+    if (nodes.has(edges.target[edge])) continue;
+    source[count] = edges.source[edge];
+    target[count] = edges.target[edge];
+    weight[count++] = edges.weight[edge];
+  }
+  return { source: source.slice(0, count), target: target.slice(0, count), weight: weight.slice(0, count) };
 }

@@ -15,6 +15,8 @@ export type IncomingEdges = {
 /** Row sums below this count as this when shares are taken (the reference implementation's clamp). */
 export const smallestRowSum = 1e-10;
 
+const nothing: ReadonlySet<number> = new Set();
+
 /**
  * How much each node matters to the explained outputs: the sum over all paths of the product of their edges' shares,
  *   influence = w·M + w·M² + …,  M[t, s] = |weight(s → t)| / Σ_source |weight(source → t)|.
@@ -22,12 +24,14 @@ export const smallestRowSum = 1e-10;
  * the sum is exact: a node's own total is complete before it is handed on to its sources.
  * @param outputWeight [nNodes] w: the outputs' probabilities at their nodes, 0 elsewhere
  * @param keep [nNodes] 1 for nodes that take part; edges from or to others count as absent. All when null.
+ * @param absorbing nodes at which paths end: what reaches them is not handed on
  * @returns [nNodes] influence in float64; an output's own weight is not part of its influence
  */
 export function influence(
   incoming: IncomingEdges,
   outputWeight: Float64Array,
   keep: Uint8Array | null = null,
+  absorbing: ReadonlySet<number> = nothing,
 ): Float64Array {
   const { nNodes, start, source } = incoming;
   const unread = outgoingCounts(incoming);
@@ -37,7 +41,7 @@ export function influence(
   let visited = 0;
   const visit = (target: number) => {
     visited++;
-    passOn(incoming, target, total[target] + outputWeight[target], keep, total);
+    if (!absorbing.has(target)) passOn(incoming, target, total[target] + outputWeight[target], keep, total);
     for (let edge = start[target]; edge < start[target + 1]; edge++) {
       if (--unread[source[edge]] === 0) ready.push(source[edge]);
     }

@@ -43,11 +43,18 @@ export function prune(
  */
 export function pruneCircuit(graph: CircuitGraph, thresholds: PruningSettings): Pruned {
   const weighted = weightedGraph(graph);
-  const stored = nodesByStoredShare(graph, thresholds.nodeThreshold);
-  const { nodes, edges } = stored
-    ? pruneEdgesAndLooseEnds(weighted, stored, thresholds.edgeThreshold)
-    : prune(weighted, thresholds);
+  const { nodes, edges } = pruneWeighted(graph, weighted, thresholds);
   return { nodes, edges: inFileOrder(graph, weighted.incoming, edges) };
+}
+
+/** Which nodes such a pruning keeps, for a graph whose edges are grouped by target already. */
+export function keptNodes(graph: CircuitGraph, weighted: WeightedGraph, thresholds: PruningSettings): Uint8Array {
+  return pruneWeighted(graph, weighted, thresholds).nodes;
+}
+
+function pruneWeighted(graph: CircuitGraph, weighted: WeightedGraph, thresholds: PruningSettings): Pruned {
+  const stored = nodesByStoredShare(graph, thresholds.nodeThreshold);
+  return stored ? pruneEdgesAndLooseEnds(weighted, stored, thresholds.edgeThreshold) : prune(weighted, thresholds);
 }
 
 export function weightedGraph(graph: CircuitGraph): WeightedGraph {
@@ -122,7 +129,8 @@ function pruneEdges(graph: WeightedGraph, nodes: Uint8Array, share: number): Uin
       if (nodes[incoming.source[edge]]) scores[edge] = Math.abs(incoming.weight[edge]) * scale;
     }
   }
-  const cut = cutAtShare(scores, share);
+  // All of the share is every edge that counts at all: there is no cut to look for.
+  const cut = share >= 1 ? 0 : cutAtShare(scores, share);
   const kept = new Uint8Array(scores.length);
   for (let edge = 0; edge < scores.length; edge++) if (scores[edge] > 0 && scores[edge] >= cut) kept[edge] = 1;
   return kept;

@@ -5,6 +5,7 @@ import type { CircuitGraph } from '../graph/circuitGraph.ts';
 import { readGraph } from '../graph/readGraph.ts';
 import { writeGraph } from '../graph/writeGraph.ts';
 import { UserError } from '../protocol/errors.ts';
+import { type GraphFiles, isLargeGraph, smallFile } from './graphFiles.ts';
 import { readRecord, type TraceRecord } from './traceRecord.ts';
 
 /**
@@ -13,9 +14,11 @@ import { readRecord, type TraceRecord } from './traceRecord.ts';
  */
 export class TraceStore {
   readonly folder: string;
+  readonly #files: GraphFiles;
 
-  constructor(folder: string) {
+  constructor(folder: string, files: GraphFiles) {
     this.folder = folder;
+    this.#files = files;
   }
 
   /** Every record, newest first, and the names of files that could not be read as one. */
@@ -40,18 +43,21 @@ export class TraceStore {
   /** The graph of a trace; a UserError when its file is gone or broken. */
   async readGraph(id: string): Promise<CircuitGraph> {
     const file = this.graphFile(id);
-    const isThere = await stat(file).then(
-      () => true,
-      () => false,
+    const size = await stat(file).then(
+      (found) => found.size,
+      () => null,
     );
-    if (!isThere) {
+    if (size === null) {
       throw new UserError('trace.missing', `The file of this trace is gone: ${file}.`, 'Trace the prompt again.');
     }
-    return readGraph(await readFile(file, 'utf8')).graph;
+    const read = size < smallFile ? readGraph(await readFile(file, 'utf8')) : await this.#files.read({ file });
+    return read.graph;
   }
 
   async writeGraph(id: string, graph: CircuitGraph): Promise<void> {
-    await this.#write(this.graphFile(id), writeGraph(graph));
+    const file = this.graphFile(id);
+    if (isLargeGraph(graph)) await this.#files.write(file, graph);
+    else await this.#write(file, writeGraph(graph));
   }
 
   async writeRecord(record: TraceRecord): Promise<void> {

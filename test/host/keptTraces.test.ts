@@ -5,6 +5,7 @@ import path from 'node:path';
 import { after, test } from 'node:test';
 import { readGraph } from '../../src/graph/readGraph.ts';
 import { answerOf, endOf, readRecord, recordOfGraph, traceName } from '../../src/host/traceRecord.ts';
+import { GraphFiles } from '../../src/host/graphFiles.ts';
 import { TraceStore, writeWhole } from '../../src/host/traceStore.ts';
 import { UserError } from '../../src/protocol/errors.ts';
 
@@ -15,14 +16,16 @@ after(() => rmSync(folder, { recursive: true, force: true }));
 
 const record = { ...recordOfGraph('20260101000000-aaaaaa', '', graph, null), createdAt: '2026-01-01T00:00:00.000Z' };
 
+const files = new GraphFiles(path.join(import.meta.dirname, '../../src/host/graphWorker.ts'));
+
 test('a kept trace comes back with its record and its graph; the newest is first', async () => {
-  const store = new TraceStore(path.join(folder, 'kept'));
+  const store = new TraceStore(path.join(folder, 'kept'), files);
   const newer = { ...record, id: '20260102000000-bbbbbb', createdAt: '2026-01-02T00:00:00.000Z' };
   for (const each of [record, newer]) {
     await store.writeGraph(each.id, graph);
     await store.writeRecord(each);
   }
-  const { records, unreadable } = await new TraceStore(store.folder).list();
+  const { records, unreadable } = await new TraceStore(store.folder, files).list();
   assert.deepEqual(records, [newer, record]);
   assert.deepEqual(unreadable, []);
   const read = await store.readGraph(record.id);
@@ -34,11 +37,11 @@ test('a kept trace comes back with its record and its graph; the newest is first
 });
 
 test('a folder that is not there yet is an empty history', async () => {
-  assert.deepEqual(await new TraceStore(path.join(folder, 'none')).list(), { records: [], unreadable: [] });
+  assert.deepEqual(await new TraceStore(path.join(folder, 'none'), files).list(), { records: [], unreadable: [] });
 });
 
 test('cut, foreign and renamed records are left out by name, and the rest is listed', async () => {
-  const store = new TraceStore(path.join(folder, 'damaged'));
+  const store = new TraceStore(path.join(folder, 'damaged'), files);
   await store.writeRecord(record);
   writeFileSync(path.join(store.folder, 'cut.trace.json'), '{"id": "cut", "ti');
   writeFileSync(path.join(store.folder, 'list.trace.json'), '[]');

@@ -9,7 +9,7 @@ test('all of the answer starts at tokens and errors', () => {
   const starts = index.graph.nodes.flatMap(({ kind }, node) => (kind === 'token' || kind === 'error' ? [node] : []));
   // Features without an input in this made-up graph are starts too.
   const orphans = index.graph.nodes.flatMap(({ kind }, node) =>
-    kind === 'feature' && edgesOf(index.inputs, node).length === 0 ? [node] : [],
+    kind === 'feature' && edgesOf(index, 'inputs', node).length === 0 ? [node] : [],
   );
   assert.ok(Math.abs(flowThrough(index, [...starts, ...orphans]) - 1) < 1e-5);
 });
@@ -37,7 +37,7 @@ test('a larger group never carries less of the answer', () => {
 test('the shares of what enters a node sum to one', () => {
   const index = indexGraph(largeTrace(300, 2000, 10, 5).graph);
   for (let node = 0; node < index.graph.nodes.length; node++) {
-    const edges = edgesOf(index.inputs, node);
+    const edges = edgesOf(index, 'inputs', node);
     const sum = edges.reduce((total, edge) => total + Math.abs(index.share[edge]), 0);
     assert.ok(edges.length === 0 ? sum === 0 : Math.abs(sum - 1) < 1e-5);
   }
@@ -46,8 +46,8 @@ test('the shares of what enters a node sum to one', () => {
 test('neighbours come strongest first', () => {
   const index = indexGraph(largeTrace(300, 2000, 10, 5).graph);
   for (let node = 0; node < index.graph.nodes.length; node++) {
-    for (const side of [index.inputs, index.outputs]) {
-      const weights = Array.from(edgesOf(side, node), (edge) => Math.abs(index.graph.edges.weight[edge]));
+    for (const side of ['inputs', 'outputs'] as const) {
+      const weights = Array.from(edgesOf(index, side, node), (edge) => Math.abs(index.graph.edges.weight[edge]));
       assert.deepEqual(
         weights,
         [...weights].sort((a, b) => b - a),

@@ -3,8 +3,6 @@ import { createDeriver } from '../derive.ts';
 import { gutter } from '../drawing/scene.ts';
 import type { Grid } from '../layout/grid.ts';
 import { columnWidths, gridLayout } from '../layout/grid.ts';
-import type { SpatialIndex } from '../layout/spatialIndex.ts';
-import { spatialIndex } from '../layout/spatialIndex.ts';
 import { cell } from '../memo.ts';
 import { nodeName, quoteToken } from '../words.ts';
 import type { CompareState } from './compareStore.ts';
@@ -39,7 +37,6 @@ export function createComparisonDeriver(): (state: CompareState) => ComparisonDe
     colors: cell<Int8Array>(),
     unshared: cell<ReadonlySet<number>>(),
     grid: cell<Grid>(),
-    points: cell<SpatialIndex>(),
     whole: cell<Derived>(),
   });
   const kept = {
@@ -78,13 +75,11 @@ export function createComparisonDeriver(): (state: CompareState) => ComparisonDe
         : cells.grid([index, visible, widths, width, height], () =>
             gridLayout(index, visible, { width, height }, widths),
           );
-    const points = cells.points([visible, grid], () => spatialIndex(visible.nodes, grid.x, grid.y));
-    return cells.whole([derived, groupColor, pinned, grid, points], () => ({
+    return cells.whole([derived, groupColor, pinned, grid], () => ({
       ...derived,
       groupColor,
       pinned,
       grid,
-      points,
     }));
   };
 

@@ -3,7 +3,7 @@ import { choice, iconButton, slider } from '../controls.ts';
 import { fill, make } from '../dom.ts';
 import { setThreshold } from '../updates.ts';
 import { changeOf } from '../views/view.ts';
-import { logitText, percent, plural, quoteToken, showToken } from '../words.ts';
+import { countText, logitText, percent, plural, quoteToken, showToken } from '../words.ts';
 import { inPane, type Mode } from './compareStore.ts';
 import type { ComparisonDerived } from './comparisonDerive.ts';
 import { presenceColor } from './comparisonDerive.ts';
@@ -155,6 +155,6 @@ function legendEntry({ pairing, counts }: ComparisonDerived, presence: Presence)
       attributes: color >= 0 ? { 'data-color': color + 1 } : {},
     }),
     `${presenceText(pairing, presence)} `,
-    make('span', { class: 'count', text: counts[presence].toLocaleString('en') }),
+    make('span', { class: 'count', text: countText(counts[presence]) }),
   );
 }

@@ -1,6 +1,7 @@
 import { choice } from '../controls.ts';
 import { fill, make } from '../dom.ts';
 import { changeOf } from '../views/view.ts';
+import { countText } from '../words.ts';
 import { type CompareUpdate, hoverPair, selectPair } from './compareStore.ts';
 import type { ComparisonDerived } from './comparisonDerive.ts';
 import type { ComparisonIntents, ComparisonView } from './comparisonIntents.ts';
@@ -91,7 +92,7 @@ export function createDifferencesTable(intents: ComparisonIntents, focusGraph: (
           count === 0
             ? 'Nothing of this kind.'
             : count > mostRows
-              ? `The first ${mostRows} of ${count.toLocaleString('en')}.`
+              ? `The first ${mostRows} of ${countText(count)}.`
               : '';
         scroller.scrollTop = 0;
       }

@@ -15,7 +15,7 @@ export function strongestNeighbours(pairing: Pairing, pair: number, way: 'inputs
     if (node < 0) continue;
     const index = pairing.index[side];
     const { source, target } = index.graph.edges;
-    for (const edge of edgesOf(index[way], node)) {
+    for (const edge of edgesOf(index, way, node)) {
       const other = pairing.pairOf[side][way === 'inputs' ? source[edge] : target[edge]];
       const entry = found.get(other) ?? { pair: other, left: null, right: null };
       entry[side] = (entry[side] ?? 0) + index.share[edge];

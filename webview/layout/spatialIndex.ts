@@ -7,14 +7,20 @@ export type SpatialIndex = {
 };
 
 const bucketSize = 32;
+/** More rows of buckets than any grid has: a bucket's number is made of its column and its row. */
+const mostRows = 1 << 20;
+
+function bucketAt(column: number, row: number): number {
+  return column * mostRows + row;
+}
 
 /**
  * @param points which entries of x and y to index
  */
 export function spatialIndex(points: Uint32Array, x: Float32Array, y: Float32Array): SpatialIndex {
-  const buckets = new Map<string, number[]>();
+  const buckets = new Map<number, number[]>();
   for (const point of points) {
-    const key = `${Math.floor(x[point] / bucketSize)},${Math.floor(y[point] / bucketSize)}`;
+    const key = bucketAt(Math.floor(x[point] / bucketSize), Math.floor(y[point] / bucketSize));
     const bucket = buckets.get(key);
     if (bucket) bucket.push(point);
     else buckets.set(key, [point]);
@@ -23,7 +29,7 @@ export function spatialIndex(points: Uint32Array, x: Float32Array, y: Float32Arr
     const found: number[] = [];
     for (let column = Math.floor(left / bucketSize); column <= Math.floor(right / bucketSize); column++) {
       for (let row = Math.floor(top / bucketSize); row <= Math.floor(bottom / bucketSize); row++) {
-        for (const point of buckets.get(`${column},${row}`) ?? []) {
+        for (const point of buckets.get(bucketAt(column, row)) ?? []) {
           if (x[point] >= left && x[point] <= right && y[point] >= top && y[point] <= bottom) found.push(point);
         }
       }

@@ -5,7 +5,7 @@ import { shapeOf } from '../drawing/glyphs.ts';
 import { edgesOf } from '../graphIndex.ts';
 import type { ViewState } from '../store.ts';
 import { hover, select } from '../updates.ts';
-import { plainName, quoteToken, shortNumber, signedPercent } from '../words.ts';
+import { countText, plainName, quoteToken, shortNumber, signedPercent } from '../words.ts';
 import { glyphIcon } from './icons.ts';
 import { verdictBadge } from './verdict.ts';
 import type { Intents } from './view.ts';
@@ -19,11 +19,16 @@ export function connectionLists(state: ViewState, derived: Derived, node: number
   return make(
     'div',
     { class: 'connections' },
-    list('Strongest inputs', 'Share of all that enters this node', edgesOf(index.inputs, node), (edge) => source[edge]),
+    list(
+      'Strongest inputs',
+      'Share of all that enters this node',
+      edgesOf(index, 'inputs', node),
+      (edge) => source[edge],
+    ),
     list(
       'Strongest outputs',
       'Share of all that enters the node it feeds',
-      edgesOf(index.outputs, node),
+      edgesOf(index, 'outputs', node),
       (edge) => target[edge],
     ),
   );
@@ -35,7 +40,12 @@ export function connectionLists(state: ViewState, derived: Derived, node: number
     otherEnd: (edge: number) => number,
   ): HTMLElement | null {
     if (edges.length === 0) return null;
-    const most = Math.max(...Array.from(edges.subarray(0, mostRows), (edge) => Math.abs(index.share[edge])));
+    // The order of what is shown: an output's share depends on what else enters the node that it feeds.
+    const shares = (edge: number) => Math.abs(index.share[edge]);
+    const shown = Array.from(edges)
+      .sort((a, b) => shares(b) - shares(a))
+      .slice(0, mostRows);
+    const most = shares(shown[0]);
     const hidden = edges.length - mostRows;
     return make(
       'section',
@@ -44,9 +54,9 @@ export function connectionLists(state: ViewState, derived: Derived, node: number
       make(
         'ol',
         { class: 'connection-list' },
-        ...Array.from(edges.subarray(0, mostRows), (edge) => row(state, derived, edge, otherEnd(edge), most, intents)),
+        ...shown.map((edge) => row(state, derived, edge, otherEnd(edge), most, intents)),
       ),
-      hidden > 0 ? make('p', { class: 'muted more', text: `and ${hidden.toLocaleString('en')} weaker` }) : null,
+      hidden > 0 ? make('p', { class: 'muted more', text: `and ${countText(hidden)} weaker` }) : null,
     );
   }
 }

@@ -6,7 +6,7 @@ import { kindNames } from '../drawing/glyphs.ts';
 import { activeFilters, noFilters, toggleKind } from '../filters.ts';
 import type { ViewState } from '../store.ts';
 import { setFilters } from '../updates.ts';
-import { percent, plural } from '../words.ts';
+import { countText, percent, plural } from '../words.ts';
 import type { Intents, View } from './view.ts';
 import { changeOf } from './view.ts';
 
@@ -64,10 +64,7 @@ export function createFilterMenu(intents: Intents): View {
       to.set(last, String(last));
       sign.set(filters.sign);
       allEdges.set(state.showAllEdges);
-      edges.set(
-        filters.edgeLimit,
-        filters.edgeLimit === 0 ? 'none' : `strongest ${filters.edgeLimit.toLocaleString('en')}`,
-      );
+      edges.set(filters.edgeLimit, filters.edgeLimit === 0 ? 'none' : `strongest ${countText(filters.edgeLimit)}`);
       const limit = filters.maxFrequency;
       frequency.set(limit === null ? 0 : Math.log10(limit), limit === null ? 'any' : `${percent(limit)} of text`);
       frequency.setDisabled(
@@ -89,7 +86,7 @@ function kindBoxes(hidden: readonly NodeKind[], { index }: Derived, intents: Int
   const counts = new Map<NodeKind, number>();
   for (const { kind } of index.graph.nodes) counts.set(kind, (counts.get(kind) ?? 0) + 1);
   return [...counts].map(([kind, count]) => {
-    const box = checkbox(`${kindNames[kind]} (${count.toLocaleString('en')})`, () =>
+    const box = checkbox(`${kindNames[kind]} (${countText(count)})`, () =>
       intents.apply(setFilters((filters) => toggleKind(filters, kind))),
     );
     box.set(!hidden.includes(kind));

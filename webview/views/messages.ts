@@ -18,7 +18,12 @@ const phaseNames: Readonly<Record<string, string>> = {
   lens: 'Reading out every layer',
   'own text': 'Running the model on your text',
   generate: 'Generating',
+  receive: 'Getting the graph',
+  index: 'Finding what matters in it',
 };
+
+/** What ends by itself in a moment and cannot be stopped. */
+const briefPhases: ReadonlySet<string> = new Set(['receive', 'index']);
 
 /** What stands where the graph will be: waiting, progress with a way to stop it, a failure with a way on. */
 export function createMessages(intents: Intents): View {
@@ -65,7 +70,7 @@ function content({ status, index }: ViewState, hasNothingToDraw: boolean, intent
         make('span', { text: `${phaseNames[phase] ?? phase}${total > 1 ? ` · ${percent(part)}` : ''}` }),
       ),
       make('span', { class: 'bar progress-bar', style: { '--part': `${part * 100}%` } }),
-      button('Cancel', intents.cancel),
+      ...(briefPhases.has(phase) ? [] : [button('Cancel', intents.cancel)]),
     ];
   }
   return [

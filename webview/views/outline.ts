@@ -3,7 +3,7 @@ import { fill, make } from '../dom.ts';
 import { shapeOf } from '../drawing/glyphs.ts';
 import type { ViewState } from '../store.ts';
 import { hover, select, togglePin } from '../updates.ts';
-import { describeNode, percent, quoteToken } from '../words.ts';
+import { countText, describeNode, percent, quoteToken } from '../words.ts';
 import { glyphIcon } from './icons.ts';
 import type { Intents, View } from './view.ts';
 import { changeOf } from './view.ts';
@@ -95,7 +95,7 @@ export function createOutline(intents: Intents): View {
             !isGroups && hidden > 0
               ? make('li', {
                   class: 'muted more',
-                  text: `and ${hidden.toLocaleString('en')} less influential`,
+                  text: `and ${countText(hidden)} less influential`,
                   attributes: { role: 'none' },
                 })
               : null,
