@@ -34,8 +34,11 @@ await picture('Default Light Modern', 'feature', async (workbench) => {
     .treeItem(/^Layer/)
     .last()
     .click();
-  await workbench
-    .treeItem(/Austin/)
-    .first()
-    .click();
+  await workbench.treeItem(/Texas/).first().click();
+  const panel = workbench.webview();
+  await panel.locator('.node-details .quantile').first().waitFor();
+  // All of the width for the graph and its card, and all of the height for the card.
+  await workbench.command('View: Toggle Maximize Editor Group');
+  await panel.getByLabel('Show less of the summary').click();
+  await panel.locator('.example mark').first().waitFor();
 });

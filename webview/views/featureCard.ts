@@ -155,7 +155,7 @@ function quantiles({ quantiles: all }: Pick<FeatureCard, 'quantiles'>, card: Fea
     .map(({ name, examples: list }, position) =>
       make(
         'details',
-        { class: 'quantile', attributes: { open: position < 2 } },
+        { class: 'quantile', attributes: { open: position === 0 } },
         make('summary', {}, make('h3', { text: name }), make('span', { class: 'muted', text: String(list.length) })),
         make('ul', { class: 'examples' }, ...list.slice(0, mostExamples).map((example) => exampleRow(example, most))),
       ),
