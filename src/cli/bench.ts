@@ -1,12 +1,14 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { Attributor } from '../engine/attribution/attribute.ts';
+import { Intervener } from '../engine/interventions/intervene.ts';
 import { loadModel } from '../engine/model/loadModel.ts';
-import { loadTokenizer } from '../engine/model/tokenizer.ts';
+import { loadTokenizer, type Tokenizer } from '../engine/model/tokenizer.ts';
 import { loadTranscoders } from '../engine/transcoders/load.ts';
 import { influence } from '../graph/influence.ts';
 import { prune } from '../graph/prune.ts';
 import { scores } from '../graph/scores.ts';
+import type { InterveneRequest } from '../protocol/engine.ts';
 import { bestMatrixRate } from './matrixRate.ts';
 
 export type BenchSize = {
@@ -27,6 +29,8 @@ export type BenchResult = {
   readonly seconds: Readonly<Record<string, number>>;
   /** From the loaded model to the pruned graph and its scores. */
   readonly total: number;
+  /** One feature turned off on the same prompt, the first run known: what the model then says. */
+  readonly intervene: number;
   /** What the sweep's matrix products alone would take at the best rate reached in the same run. */
   readonly limit: number;
   /** Largest anonymous memory: file mappings, which the system takes back at will, are not counted. */
@@ -42,9 +46,10 @@ export async function benchOne(size: BenchSize, repeats: number): Promise<BenchR
   using model = await loadModel(size.model);
   using set = loadTranscoders(size.transcoders, model.dimensions);
   using attributor = new Attributor(model, set);
-  const { ids, firstPos } = await benchPrompt(size);
+  const tokenizer = await loadTokenizer(size.model);
+  const { ids, firstPos } = benchPrompt(size, tokenizer, model.dimensions.dVocab);
   const rateBefore = await bestMatrixRate(model.dimensions.dModel);
-  let best: Omit<BenchResult, 'limit' | 'peakBytes'> | null = null;
+  let best: Omit<BenchResult, 'limit' | 'peakBytes' | 'intervene'> | null = null;
   let multiplications = 0;
   let peak = 0;
   const watch = () => {
@@ -88,20 +93,54 @@ export async function benchOne(size: BenchSize, repeats: number): Promise<BenchR
     };
     if (!best || measured.total < best.total) best = measured;
   }
+  const intervene = await interventionSeconds(new Intervener({ model, set, encoder: attributor.encoder }, tokenizer), {
+    ...size,
+    ids,
+    repeats,
+  });
+  watch();
   const rate = Math.max(rateBefore, await bestMatrixRate(model.dimensions.dModel));
   if (!best) throw new Error('nothing was measured');
-  return { ...best, limit: multiplications / rate, peakBytes: Math.max(peak, anonymousBytes()) };
+  return { ...best, intervene, limit: multiplications / rate, peakBytes: Math.max(peak, anonymousBytes()) };
+}
+
+/** The fastest run with a feature of the last token turned off, nothing else held. */
+async function interventionSeconds(
+  intervener: Intervener,
+  { model, transcoders, ids, repeats }: BenchSize & { readonly ids: readonly number[]; readonly repeats: number },
+): Promise<number> {
+  const request: InterveneRequest = {
+    pair: { model, transcoders },
+    prompt: { type: 'tokens', ids },
+    interventions: [{ layer: 0, feature: 0, pos: ids.length - 1, kind: 'ablate', value: 0 }],
+    freezeAttention: false,
+    constrainedLayers: null,
+    topTokens: 10,
+    newTokens: 0,
+    sampling: null,
+    device: 'cpu',
+  };
+  let best = Number.POSITIVE_INFINITY;
+  // The first run also makes the run without the edit, which is then kept.
+  for (let repeat = 0; repeat <= repeats; repeat++) {
+    const { milliseconds } = await intervener.intervene(request);
+    if (repeat > 0) best = Math.min(best, milliseconds / 1000);
+  }
+  return best;
 }
 
 /**
  * Token ids to run: those of `prompts.json` beside the model's folder, where there is one for this length; else ids
  * spread over the vocabulary, a special token first.
  */
-async function benchPrompt({ model, tokens }: BenchSize): Promise<{ ids: readonly number[]; firstPos: number }> {
-  const tokenizer = await loadTokenizer(model);
+function benchPrompt(
+  { model, tokens }: BenchSize,
+  tokenizer: Tokenizer,
+  dVocab: number,
+): { ids: readonly number[]; firstPos: number } {
   const file = path.join(path.dirname(path.resolve(model)), 'prompts.json');
   const known: unknown = fs.existsSync(file) ? JSON.parse(fs.readFileSync(file, 'utf8'))[String(tokens)] : undefined;
-  const spread = Array.from({ length: tokens - 1 }, (_, pos) => 1 + ((pos * 2654435761) % 1000));
+  const spread = Array.from({ length: tokens - 1 }, (_, pos) => 1 + ((pos * 2654435761) % (dVocab - 1)));
   const given = Array.isArray(known) ? known.map(Number) : spread;
   const ids = tokenizer
     .tokenize({ type: 'tokens', ids: given })

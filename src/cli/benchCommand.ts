@@ -1,17 +1,21 @@
 import { execFile } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
+import path from 'node:path';
 import process from 'node:process';
 import { promisify } from 'node:util';
+import { UserError } from '../protocol/errors.ts';
 import { type BenchResult, type BenchSize, benchOne } from './bench.ts';
+import { measureGrowth } from './benchGrowth.ts';
 import { type PeerFigure, peerFeatures, readPeerFigures, runPeer } from './benchPeer.ts';
 import { Options } from './options.ts';
-import { builtInPair } from './product.ts';
+import { builtInPair, productFolder } from './product.ts';
 import type { Terminal } from './terminal.ts';
 
 const help = `Usage: prompt-circuits bench [OPTIONS]
 
-  Measures a trace from the loaded model to the pruned graph on sizes that grow,
+  Measures a trace from the loaded model to the pruned graph, and one
+  intervention on the same prompt, on sizes that grow,
   each in a process of its own, and holds the sweep against the time that its
   matrix products alone would take at this machine's best rate.
 
@@ -24,6 +28,11 @@ const help = `Usage: prompt-circuits bench [OPTIONS]
                                   of {tokens, max_feature_nodes, seconds, peak_rss_gib}
   --peer PYTHON                   run circuit-tracer beside it, in turns, with this
                                   interpreter, on a folder of test/bench/make_bench_model.py
+  --against FILE.json             figures that --out wrote before: the last columns
+                                  say how they compare (built-in model: those of
+                                  test/bench/baseline.json)
+  --growth FILE.svg               measure how time and memory grow with tokens,
+                                  features and layers instead, and draw it
   --out FILE.json                 write the figures
 `;
 
@@ -36,6 +45,8 @@ const optionKinds = {
   repeat: 'text',
   baseline: 'text',
   peer: 'text',
+  against: 'text',
+  growth: 'text',
   out: 'text',
   /** One size, printed as JSON: how the command calls itself. */
   one: 'flag',
@@ -53,10 +64,18 @@ export async function benchCommand(args: readonly string[], terminal: Terminal):
     terminal.out(`${JSON.stringify(await benchOne(sizes[0], repeats))}\n`);
     return 0;
   }
+  const growth = options.text('growth');
+  if (growth !== null) {
+    const { model, transcoders, batch } = sizes[0];
+    const measure = (size: BenchSize) => inOwnProcess(size, repeats);
+    await measureGrowth({ model, transcoders }, batch, measure, (line) => terminal.out(`${line}\n`), growth);
+    return 0;
+  }
   const file = options.text('baseline');
+  const before = readBefore(options);
   const known = file === null ? null : readPeerFigures(file);
   const python = options.text('peer');
-  terminal.out(`${header(known !== null || python !== null)}\n`);
+  terminal.out(`${header(known !== null || python !== null, before !== null)}\n`);
   const results: (BenchResult & { readonly peer: PeerFigure | null })[] = [];
   for (const size of sizes) {
     const result = await inOwnProcess(size, repeats);
@@ -65,7 +84,7 @@ export async function benchCommand(args: readonly string[], terminal: Terminal):
         ? (known?.get(`${size.tokens} ${peerFeatures(size)}`) ?? null)
         : await runPeer(python, size, os.availableParallelism());
     results.push({ ...result, peer });
-    terminal.out(`${row(result, peer)}\n`);
+    terminal.out(`${row(result, peer, before && (before.get(sizeName(result)) ?? null), before !== null)}\n`);
   }
   const out = options.text('out');
   if (out !== null) fs.writeFileSync(out, `${JSON.stringify(results, null, 1)}\n`);
@@ -85,6 +104,21 @@ function readSizes(options: Options): BenchSize[] {
   });
   const tokens = options.wholes('tokens') ?? [8, 16, 32, 64];
   return tokens.flatMap((count) => features.map((each) => ({ ...pair, tokens: count, features: each, batch })));
+}
+
+/** Earlier figures of ours by size; null when there are none to compare with. */
+function readBefore(options: Options): Map<string, BenchResult> | null {
+  const kept = path.join(productFolder(), 'test', 'bench', 'baseline.json');
+  const isBuiltIn = options.text('model') === null && fs.existsSync(kept);
+  const file = options.text('against') ?? (isBuiltIn ? kept : null);
+  if (file === null) return null;
+  const results: unknown = JSON.parse(fs.readFileSync(file, 'utf8'));
+  if (Array.isArray(results)) return new Map((results as BenchResult[]).map((each) => [sizeName(each), each]));
+  throw new UserError('bench.against', `${file} holds no list of figures.`, 'Name a file that --out wrote.');
+}
+
+function sizeName({ tokens, features }: Pick<BenchResult, 'tokens' | 'features'>): string {
+  return `${tokens} ${features}`;
 }
 
 /** Memory is measured as the peak of a process, so each size has its own. */
@@ -108,17 +142,19 @@ const columns = [
   'rank',
   'prune',
   'total s',
+  'intervene',
   'limit s',
   'sweep/limit',
   'MB',
   'left',
 ];
 
-function header(hasBaseline: boolean): string {
-  return cells([...columns, ...(hasBaseline ? ['peer s', 'faster', 'memory'] : [])]);
+function header(hasPeer: boolean, hasBefore: boolean): string {
+  const peer = hasPeer ? ['peer s', 'faster', 'memory'] : [];
+  return cells([...columns, ...peer, ...(hasBefore ? ['x time', 'x memory'] : [])]);
 }
 
-function row(result: BenchResult, peer: PeerFigure | null): string {
+function row(result: BenchResult, peer: PeerFigure | null, before: BenchResult | null, hasBefore: boolean): string {
   const { seconds } = result;
   const sweep = seconds['direct effects'] ?? 0;
   const second = (value: number | undefined) => (value ?? 0).toFixed(2);
@@ -134,18 +170,24 @@ function row(result: BenchResult, peer: PeerFigure | null): string {
     second(seconds.influence),
     second(seconds.prune),
     second(result.total),
+    second(result.intervene),
     second(result.limit),
     (sweep / result.limit).toFixed(2),
     (result.peakBytes / 1e6).toFixed(0),
     `${(100 * result.unexpanded).toFixed(1)}%`,
   ];
-  if (!peer) return cells(values);
+  const earlier = before
+    ? [(result.total / before.total).toFixed(2), (result.peakBytes / before.peakBytes).toFixed(2)]
+    : hasBefore
+      ? ['–', '–']
+      : [];
+  if (!peer) return cells([...values, ...earlier]);
   const ratios = [
     peer.seconds.toFixed(1),
     `${(peer.seconds / result.total).toFixed(1)}x`,
     `1/${(peer.bytes / result.peakBytes).toFixed(1)}`,
   ];
-  return cells([...values, ...ratios]);
+  return cells([...values, ...ratios, ...earlier]);
 }
 
 function cells(values: readonly string[]): string {
