@@ -8,7 +8,16 @@ import { SweepWorkers } from '../../src/engine/attribution/sweepWorkers.ts';
 const isOnce = process.argv[2] === 'once';
 const [dModel, nHeads, dHead, nPos, nRows] = [1024, 16, 64, 16, 64];
 const nLayers = isOnce ? 1 : 1000;
-const dimensions = { family: '', nLayers, dModel, nHeads, nKeyValueHeads: nHeads, dHead, dVocab: 1, maxPositions: nPos };
+const dimensions = {
+  family: '',
+  nLayers,
+  dModel,
+  nHeads,
+  nKeyValueHeads: nHeads,
+  dHead,
+  dVocab: 1,
+  maxPositions: nPos,
+};
 const layer = {
   weights: { output: sharedFloats(nHeads * dModel * dHead), value: sharedFloats(nHeads * dHead * dModel) },
   skip: null,

@@ -32,7 +32,7 @@ export type SweepPrompt = {
 export class SweepBuffers {
   #gradients = [new Float32Array(0), new Float32Array(0)];
   #dots = new Float32Array(0);
-  #effects = new Float32Array(0);
+  #effects: Float32Array = new Float32Array(0);
 
   /** The gradient array that is not `current`. */
   other(current: Float32Array | null, length: number): Float32Array {
@@ -49,6 +49,18 @@ export class SweepBuffers {
   effects(length: number): Float32Array {
     if (this.#effects.length < length) this.#effects = new Float32Array(length);
     return this.#effects.subarray(0, length).fill(0);
+  }
+
+  /** Takes an array to use for the effects of the next batch. */
+  giveEffects(array: Float32Array): void {
+    this.#effects = array;
+  }
+
+  /** Lets go of the array that the last batch's effects are in. */
+  takeEffects(): Float32Array {
+    const array = this.#effects;
+    this.#effects = new Float32Array(0);
+    return array;
   }
 }
 

@@ -24,7 +24,7 @@ class SweepWorker {
     if (!shared) this.#buffers = new SweepBuffers();
   }
 
-  async sweep({ targets, batch, directions }: Extract<ToWorker, { type: 'batch' }>): Promise<FromWorker> {
+  async sweep({ targets, batch, directions, effects }: Extract<ToWorker, { type: 'batch' }>): Promise<FromWorker> {
     const prompt = this.#prompt;
     if (!prompt) throw new Error('a batch came before its prompt');
     const { dModel } = prompt.dimensions;
@@ -32,8 +32,9 @@ class SweepWorker {
     const onLayer = () => this.#state.throwIfStopped();
     const reading = (row: number) => directions.subarray(row * dModel, (row + 1) * dModel);
     const sweep = { prompt, steps: this.#steps, buffers: this.#buffers, work, onLayer };
-    const effects = await sweepBatch(sweep, targets, batch, reading);
-    return { type: 'swept', effects: effects.slice(), multiplications: work.multiplications };
+    if (effects) this.#buffers.giveEffects(effects);
+    await sweepBatch(sweep, targets, batch, reading);
+    return { type: 'swept', effects: this.#buffers.takeEffects(), multiplications: work.multiplications };
   }
 
   [Symbol.dispose](): void {

@@ -12,6 +12,9 @@ import { type FromWorker, type ToWorker, type WorkerStart, WorkerState } from '.
 /** Workers at most: each takes some 30 MB, and memory's speed is used up before that many cores are. */
 const mostWorkers = 8;
 
+/** Of a worker's memory for short-lived objects: it makes few, and what is reserved for them is soon used. */
+const maxYoungGenerationSizeMb = 4;
+
 /** How many batches can be swept at once on this machine. */
 export function workerCount(): number {
   return Math.min(os.availableParallelism(), mostWorkers);
@@ -39,7 +42,7 @@ export class SweepWorkers {
    * Sweeps batches of one prompt, as many at a time as there are workers. When `next` or `done` throws, the rest is
    * given up and the error passed on.
    * @param next gives a batch to sweep; null: there is none left
-   * @param done takes what came of it
+   * @param done takes what came of it; the array is reused afterwards
    */
   async sweep<Job extends SweepJob>(
     prompt: SharedSweep,
@@ -49,7 +52,11 @@ export class SweepWorkers {
     const run = async (lane: Lane) => {
       lane.begin(prompt);
       try {
-        for (let job = await next(); job; job = await next()) done(job, await lane.sweep(job));
+        for (let job = await next(); job; job = await next()) {
+          const swept = await lane.sweep(job);
+          done(job, swept);
+          lane.giveBack(swept);
+        }
       } catch (error) {
         // The others stop at their next layer; the first error is the one that counts.
         this.#state.isStopped = true;
@@ -85,9 +92,10 @@ class Lane {
   readonly #worker: Worker;
   #waiting: { resolve: (swept: Swept) => void; reject: (error: Error) => void } | null = null;
   #failure: Error | null = null;
+  #effects: Float32Array | null = null;
 
   constructor(start: WorkerStart) {
-    this.#worker = new Worker(workerFile(), { workerData: start });
+    this.#worker = new Worker(workerFile(), { workerData: start, resourceLimits: { maxYoungGenerationSizeMb } });
     this.#worker.on('message', (message: FromWorker) => this.#take(message));
     this.#worker.on('error', (error) => this.#fail(error instanceof Error ? error : new Error(String(error))));
     this.#worker.on('exit', (code) => this.#fail(new Error(`a thread of the sweep ended with code ${code}`)));
@@ -103,11 +111,19 @@ class Lane {
     return new Promise((resolve, reject) => {
       if (this.#failure) throw this.#failure;
       this.#waiting = { resolve, reject };
-      this.#post({ type: 'batch', batch, targets, directions });
+      const effects = this.#effects;
+      this.#effects = null;
+      this.#post({ type: 'batch', batch, targets, directions, effects });
     });
   }
 
+  /** Takes the array of an answer, for the next one. */
+  giveBack({ effects }: Swept): void {
+    this.#effects = effects;
+  }
+
   end(): void {
+    this.#effects = null;
     this.#post({ type: 'prompt', prompt: null });
     this.#worker.unref();
   }
@@ -117,7 +133,11 @@ class Lane {
   }
 
   #post(message: ToWorker): void {
-    this.#worker.postMessage(message, message.type === 'batch' ? [message.directions.buffer as ArrayBuffer] : []);
+    const moved = message.type === 'batch' ? [message.directions, message.effects] : [];
+    this.#worker.postMessage(
+      message,
+      moved.flatMap((array) => (array ? [array.buffer as ArrayBuffer] : [])),
+    );
   }
 
   #take(message: FromWorker): void {

@@ -15,12 +15,14 @@ export type ToWorker =
       readonly targets: readonly Target[];
       /** [batch row, dModel] */
       readonly directions: Float32Array;
+      /** To write the effects to when it is long enough: what an earlier batch gave. */
+      readonly effects: Float32Array | null;
     }
   | { readonly type: 'close' };
 
 export type FromWorker =
   | { readonly type: 'ready' }
-  /** effects [batch row, source column] */
+  /** effects [batch row, source column], perhaps with more behind */
   | { readonly type: 'swept'; readonly effects: Float32Array; readonly multiplications: number }
   | { readonly type: 'failed'; readonly message: string };
 
