@@ -248,6 +248,16 @@ export function dropdown<Value extends string>(
   };
 }
 
+/** Shifts what has just been opened so far sideways that it lies within the page, in a narrow panel too. */
+function keepInside(element: HTMLElement): void {
+  const margin = 4;
+  element.style.translate = '';
+  const { left, right } = element.getBoundingClientRect();
+  const over = Math.max(0, right - (document.documentElement.clientWidth - margin));
+  const shift = Math.max(margin - left, -over);
+  if (left < margin || over > 0) element.style.translate = `${Math.round(shift)}px 0`;
+}
+
 /** A button that opens a panel of controls under itself; Escape and a click elsewhere close it. */
 export function popover(
   name: IconName,
@@ -264,6 +274,7 @@ export function popover(
   const toggle = (isOpen: boolean) => {
     content.hidden = !isOpen;
     trigger.setAttribute('aria-expanded', String(isOpen));
+    if (isOpen) keepInside(content);
   };
   element.addEventListener('keydown', (event) => {
     if (event.key !== 'Escape' || content.hidden) return;

@@ -3,6 +3,7 @@ import { pairFeature } from './featureNumber.ts';
 import { asNumber, asText, type JsonObject, otherFields, parseJson } from './json.ts';
 import type { GraphNode } from './node.ts';
 import { shareOf } from './readMetadata.ts';
+import { placesInText } from './subgraphPlaces.ts';
 
 const viewFields: ReadonlySet<string> = new Set([
   'pinnedIds',
@@ -19,6 +20,7 @@ export type ViewRead = { readonly view: GraphView; readonly foreign: JsonObject 
 /**
  * Reads `qParams` in both its forms: lists and numbers as generators write them, texts as the local viewer saves them.
  * @param own    our own section of the file: labels of nodes that are no features, and places
+ * @param nodes  in file order
  * @param nodeOf the node that an id of the file names; where a feature and an error share it, the feature
  */
 export function readView(
@@ -42,6 +44,8 @@ export function readView(
   if (missing > 0)
     warnings.push(`${missing} pinned or grouped nodes are not in the file and were left out of the subgraph.`);
   const clicked = asText(qParams.clickedId);
+  const otherPlaces = asText(qParams.sg_pos) ?? '';
+  const placed = placesInText(otherPlaces, nodes, { pinned, supernodes });
   const view: GraphView = {
     pinned,
     supernodes,
@@ -49,10 +53,10 @@ export function readView(
     clicked: (clicked !== null && nodeOf(clicked)?.id) || null,
     linkType: linkTypeOf(qParams.linkType),
     pruningThreshold: shareOf(numberOrText(qParams.pruningThreshold)),
-    places: placesOf(own, nodeOf),
+    places: { ...placed, ...placesOf(own, nodeOf) },
   };
-  const places = asText(qParams.sg_pos);
-  const foreign = { ...otherFields(qParams, viewFields), ...(places ? { sg_pos: places } : {}) };
+  const isKept = otherPlaces !== '' && placed === null;
+  const foreign = { ...otherFields(qParams, viewFields), ...(isKept ? { sg_pos: otherPlaces } : {}) };
   return { view, foreign: Object.keys(foreign).length > 0 ? foreign : null };
 }
 

@@ -9,6 +9,7 @@ import type { GraphNode } from './node.ts';
 import { fileFeature, fileJsNodeId, fileLabel, fileLayer, typeOfKind, vocabularyIdIn } from './nodeFile.ts';
 import { objectIn, safeSlug } from './readMetadata.ts';
 import { labelId } from './readView.ts';
+import { placesText } from './subgraphPlaces.ts';
 import { revisionText } from './weights.ts';
 
 /**
@@ -141,7 +142,7 @@ function fileView(view: GraphView, nodes: readonly GraphNode[], foreign: Foreign
     supernodes: view.supernodes.map(({ label, members }) => [label, ...members]),
     linkType: view.linkType,
     clickedId: view.clicked ?? '',
-    sg_pos: '',
+    sg_pos: placesText(nodes, view),
     ...(clerps.length > 0 ? { clerps } : {}),
     ...(view.pruningThreshold === null
       ? {}

@@ -99,8 +99,12 @@ test('other viewers find the same file as without them: only our own section dif
 
 test('whatever stands in the file instead, nothing but edits is read', () => {
   fc.assert(
-    fc.property(fc.anything(), fc.array(fc.anything()), fc.array(edit), (any, list, edits) => {
-      for (const value of [any, { edits: list, sets: list, options: any }, { edits: [...list, ...edits], sets: any }]) {
+    fc.property(fc.anything(), fc.array(fc.anything()), fc.array(edit), (anything, list, edits) => {
+      for (const value of [
+        anything,
+        { edits: list, sets: list, options: anything },
+        { edits: [...list, ...edits], sets: anything },
+      ]) {
         const read = readInterventions(value);
         assert.deepEqual(
           readInterventions(JSON.parse(JSON.stringify(writeInterventions(read) ?? {}))).edits,

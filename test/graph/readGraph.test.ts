@@ -3,10 +3,11 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import type { CircuitGraph } from '../../src/graph/circuitGraph.ts';
+import type { CircuitGraph, GraphView } from '../../src/graph/circuitGraph.ts';
 import { pairFeature } from '../../src/graph/featureNumber.ts';
 import { maxJsonDepth } from '../../src/graph/json.ts';
 import { readGraph, readGraphBytes } from '../../src/graph/readGraph.ts';
+import { boxesInOrder } from '../../src/graph/subgraphPlaces.ts';
 import { writeGraph } from '../../src/graph/writeGraph.ts';
 import { UserError } from '../../src/protocol/errors.ts';
 import { goldensFolder } from '../support/goldens.ts';
@@ -131,6 +132,30 @@ test('kinds and fields that we do not know are kept, drawn as unknown, and writt
   assert.deepEqual([saved.qParams.theme, saved.qParams.sg_pos], ['dark', '100 200 300 400']);
   assert.equal(saved.links.find((link: { note?: string }) => link.note === 'strong').source, '1_345_3');
   checkSurvives(fixture('old-style'));
+});
+
+test('places of other viewers are taken over, and written back as they were or as they were changed', () => {
+  const { graph } = readGraph(fixture('old-style'));
+  const { places }: GraphView = graph.view;
+  // Single nodes come first, then the supernodes; a supernode's place is kept by its first member.
+  assert.deepEqual({ ...places }, { E_7_1: [100, 200], '1_345_3': [300, 400] });
+  const writtenWith = (moved: GraphView['places']): string =>
+    JSON.parse(writeGraph({ ...graph, view: { ...graph.view, places: moved } })).qParams.sg_pos;
+  assert.equal(writtenWith({ ...places, E_7_1: [110.4, 0] }), '110 0 300 400');
+  assert.equal(writtenWith({ E_7_1: [1, 2] }), '', 'places have no names there: all or none');
+  const edited = (text: string) => readGraph(fixture('old-style').replace('100 200 300 400', text)).graph;
+  for (const text of ['100 200', '1 2 3 4 5 6', '1 2 3 x', 'NaN NaN NaN NaN']) {
+    assert.deepEqual(edited(text).view.places, {}, text);
+    assert.equal(JSON.parse(writeGraph(edited(text))).qParams.sg_pos, text, 'what cannot be told apart is kept');
+  }
+  assert.deepEqual(edited('-50 2000 3 4').view.places.E_7_1, [0, 1000]);
+});
+
+test('places are listed by layer, tokens last, then the supernodes', () => {
+  const { graph } = readGraph(fixture('old-style'));
+  const pinned = ['E_7_1', '4_99_3', '1_345_3', '0_12_1'];
+  const supernodes = [{ label: 'greeting', members: ['0_12_1'] }];
+  assert.deepEqual(boxesInOrder(graph.nodes, { pinned, supernodes }), ['1_345_3', '4_99_3', 'E_7_1', '0_12_1']);
 });
 
 test('a graph with attention features opens and keeps what it says of queries and keys', () => {

@@ -3,9 +3,9 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import type { CircuitGraph } from '../../src/graph/circuitGraph.ts';
+import { mergeGraphs } from '../../src/graph/mergeGraphs.ts';
 import { readGraph } from '../../src/graph/readGraph.ts';
 import { groupFeatures, influenceById, influenceOfGroup, nodeLabel, visibleToken } from '../../src/host/featureTree.ts';
-import { mergeGraphs } from '../../src/graph/mergeGraphs.ts';
 
 function golden(name: string): CircuitGraph {
   const file = path.resolve(import.meta.dirname, `../fixtures/goldens/${name}/graph.json`);

@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
 import { readGraph } from '../../src/graph/readGraph.ts';
-import { answerOf, endOf, readRecord, recordOfGraph, traceName } from '../../src/host/traceRecord.ts';
 import { GraphFiles } from '../../src/host/graphFiles.ts';
+import { answerOf, endOf, readRecord, recordOfGraph, traceName } from '../../src/host/traceRecord.ts';
 import { TraceStore, writeWhole } from '../../src/host/traceStore.ts';
 import { UserError } from '../../src/protocol/errors.ts';
 

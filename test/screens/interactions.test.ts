@@ -360,6 +360,7 @@ test('the trace dialog is filled and left by keyboard, keeps the keyboard inside
   assert.equal(await focused(), 'Likeliest tokens');
   await page.keyboard.press('ArrowRight');
   await page.keyboard.press('ArrowRight');
+  await rest(page);
   assert.equal(await focused(), 'A − B');
   await page.keyboard.press('Tab');
   await page.keyboard.type(' Austin');

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import type { Page } from 'playwright-core';
+import { attentionFields } from '../../src/graph/attentionResults.ts';
 import type { GraphEdit, Interventions } from '../../src/graph/interventions.ts';
 import { readGraph } from '../../src/graph/readGraph.ts';
 import type { ToComparison } from '../../src/protocol/comparison.ts';
@@ -25,6 +26,18 @@ export type State = {
 };
 
 export const dallas = dallasTrace();
+const commit = '0123456789abcdef0123456789abcdef01234567';
+/** The graph with a record of its weights: a folder's model, and a set of the hub. */
+const weighed: PanelTrace['graph'] = {
+  ...dallas.graph,
+  metadata: {
+    ...dallas.graph.metadata,
+    weights: {
+      model: { revision: null, fingerprint: '3f2a91bc00112233' },
+      transcoders: { revision: commit, fingerprint: '445566778899aabb' },
+    },
+  },
+};
 const show = (trace: PanelTrace): ToPanel => ({ type: 'showGraph', trace });
 export const texas = dallas.graph.nodes.find(({ label, layer, pos }) => label === 'Texas' && layer === 3 && pos === 9)!;
 export const texasIds = dallas.graph.nodes.flatMap(({ label, id }) => (label === 'Texas' ? [id as string] : []));
@@ -32,6 +45,13 @@ export const texasIds = dallas.graph.nodes.flatMap(({ label, id }) => (label ===
 export function goldenTrace(name: string): PanelTrace {
   const file = path.join(import.meta.dirname, '../fixtures/goldens', name, 'graph.json');
   return asTrace(readGraph(readFileSync(file, 'utf8')).graph, name);
+}
+
+/** A graph of Neuronpedia's newer generator, with what an attention feature's queries and keys owe to other nodes. */
+function attentionTrace(): PanelTrace {
+  const file = path.join(import.meta.dirname, '../fixtures/graphs/attention.json');
+  const { graph } = readGraph(readFileSync(file, 'utf8'));
+  return asTrace({ ...graph, foreign: attentionFields(graph.foreign) }, 'attention');
 }
 
 export const sacramento: InterveneResult = {
@@ -136,7 +156,9 @@ const text = (page: Page, selector: string) => page.locator(selector).first().in
 export const states: readonly State[] = [
   {
     name: 'answer',
-    messages: [show({ ...dallas, unexpandedInfluence: 0.013, warnings: ['The prompt ends in a space.'] })],
+    messages: [
+      show({ ...dallas, graph: weighed, unexpandedInfluence: 0.013, warnings: ['The prompt ends in a space.'] }),
+    ],
     async check(page) {
       assert.equal((await text(page, '.says .answer')).replace(/\s+/g, ' '), '“Austin” 81 %');
       assert.deepEqual(await page.locator('.predictions .prediction-text').allInnerTexts(), [
@@ -149,7 +171,7 @@ export const states: readonly State[] = [
       assert.equal(await page.locator('.group').count(), 5);
       assert.match(
         await text(page, '.explains'),
-        /91 %\s+9\.0 % in errors\s+Replacement\s+0\.91\s+Completeness\s+0\.96\s+Not expanded\s+1\.3 %/,
+        /91 %\s+9\.0 % in errors\s+Replacement\s+0\.91\s+Completeness\s+0\.96\s+Not expanded\s+1\.3 %[\s\S]*Weights\s+model 3f2a91b, transcoders 0123456/,
       );
       assert.equal(await page.locator('.prompt-token').count(), 11);
       assert.deepEqual((await page.locator('.axis-token').allInnerTexts()).slice(1, 4), ['Fact', ':', '·the']);
@@ -164,7 +186,7 @@ export const states: readonly State[] = [
     },
     async check(page) {
       assert.match(
-        await text(page, '.tooltip'),
+        await text(page, '.tooltip:not([hidden])'),
         /^Texas\s+Feature 113 · layer 3 at “Dallas” \(9\)\s+5\.\d % of the answer · activation 2\.06/,
       );
       assert.equal(await text(page, '.axis-token.focused'), '·Dallas');
@@ -541,6 +563,26 @@ export const states: readonly State[] = [
     },
   },
   {
+    name: 'attention feature',
+    messages: [show(attentionTrace())],
+    async act(page) {
+      const { x, y } = await placeOf(page, '0_lor_17_2');
+      await page.mouse.click(x, y);
+      await page.mouse.move(20, 20);
+    },
+    async check(page) {
+      const section = page.locator('.attention-results');
+      assert.match(await section.innerText(), /Why it looks there[\s\S]*Query and key together[\s\S]*\+0\.25/);
+      const ends = section.locator('.attention-row').first().locator('.attention-end');
+      // The query is a node of the graph and leads there; the key was pruned from it and is only named.
+      assert.deepEqual(await ends.evaluateAll((found) => found.map(({ tagName }) => tagName)), ['BUTTON', 'SPAN']);
+      assert.equal(await section.locator('.attention-row').count(), 3);
+      await ends.first().click();
+      await rest(page);
+      assert.equal(await page.locator('input.node-name').getAttribute('placeholder'), 'Feature 5 · layer 1');
+    },
+  },
+  {
     name: 'long prompt',
     messages: [show(largeTrace(1500, 9000, 40, 16))],
     async check(page) {
@@ -586,7 +628,7 @@ export const states: readonly State[] = [
         /Tracing “The capital of …”\s+Measuring direct effects · 33 %\s+Cancel/,
       );
       assert.match(await text(page, '.says'), /“France”\s+40 %/);
-      await page.getByText('Cancel').click();
+      await page.getByRole('status').getByText('Cancel').click();
       assert.ok(await page.evaluate(() => window.posted.some(({ type }) => type === 'cancel')));
     },
   },

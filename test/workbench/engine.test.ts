@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { cpSync, mkdirSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { after, before } from 'node:test';
@@ -151,4 +151,55 @@ step('a missing model folder and a cut weight file are refused, each with a way 
   await closeNotifications();
   await setSettings({});
   await traceShort();
+});
+
+/** The newest graph that a trace left on disk. */
+function newestGraph(): { readonly nodes: readonly { readonly is_target_logit?: boolean; readonly clerp?: string }[] } {
+  const user = path.join(workbench.folder, 'user');
+  const files = readdirSync(user, { recursive: true, encoding: 'utf8' });
+  const own = files.filter((file) => /traces\/[\w-]+\.circuit\.json$/.test(file)).sort();
+  return JSON.parse(readFileSync(path.join(user, own.at(-1) ?? ''), 'utf8'));
+}
+
+step('the trace dialog explains why one answer rather than another, and says at its field what is wrong', async () => {
+  await openFile('short.md');
+  const at = await workbench.selectText(dallas);
+  await workbench.contextMenu(at, 'Trace Prompt with Options…');
+  const dialog = workbench.webview().getByRole('dialog', { name: 'Trace with Options' });
+  await dialog.getByText(/This trace takes about .* of memory/).waitFor();
+  await dialog.getByRole('radio', { name: 'A − B' }).click();
+  await dialog.getByLabel('A', { exact: true }).waitFor();
+  await workbench.page.keyboard.press('Tab');
+  await workbench.page.keyboard.type(' Austin');
+  await workbench.page.keyboard.press('Tab');
+  await workbench.page.keyboard.type(' Sacramento is');
+  await dialog.getByText(/These are 2 tokens to this model/).waitFor();
+  await workbench.page.keyboard.press('Enter');
+  await dialog.locator('#trace-b:focus[aria-invalid="true"]').waitFor();
+  await workbench.shot('trace-dialog');
+  await workbench.page.keyboard.press('End');
+  for (let letter = 0; letter < ' is'.length; letter++) await workbench.page.keyboard.press('Backspace');
+  await dialog.locator('[data-field="b"] .piece').getByText('·Sacramento', { exact: true }).waitFor();
+  await dialog.locator('.field-error').first().waitFor({ state: 'detached' });
+  const before = newestGraph();
+  await dialog.getByText('Trace', { exact: true }).click();
+  await dialog.waitFor({ state: 'hidden' });
+  await workbench.webview().getByText('Explained here: “Austin − Sacramento”').waitFor();
+  const graph = newestGraph();
+  assert.notDeepEqual(graph, before);
+  const targets = graph.nodes.filter((node) => node.is_target_logit);
+  assert.equal(targets.length, 1);
+  assert.match(targets[0].clerp ?? '', /Austin −\s+Sacramento/);
+
+  // From the panel's toolbar, with what was written before; Escape leaves it and the graph stays.
+  await workbench.webview().getByRole('button', { name: 'Trace this prompt with options…' }).click();
+  await dialog.getByText(/This trace takes/).waitFor();
+  assert.equal(await dialog.getByLabel('A', { exact: true }).inputValue(), ' Austin');
+  await workbench.page.keyboard.press('Escape');
+  await dialog.waitFor({ state: 'hidden' });
+  await workbench
+    .webview()
+    .getByText(/Austin −/)
+    .first()
+    .waitFor();
 });

@@ -195,16 +195,26 @@ export class Workbench implements AsyncDisposable {
   /** Right-clicks and picks a context menu item. */
   async contextMenu(at: { readonly x: number; readonly y: number }, item: string): Promise<void> {
     await this.page.mouse.click(at.x, at.y, { button: 'right' });
-    const entry = this.page.locator('.monaco-menu .action-item .action-label', { hasText: item });
+    const labels = this.page.locator('.monaco-menu .action-item');
+    const entry = labels.getByText(item, { exact: true });
     await entry.waitFor();
     // Menus take no click in their first tenth of a second, so that the one that opened them does not choose.
     await entry.click({ delay: 150 });
     await this.page.locator('.monaco-menu').first().waitFor({ state: 'detached' });
   }
 
-  /** The document of the extension's visible webview. */
+  /** The document of the extension's visible webview in the editor area. */
   webview(): FrameLocator {
-    const outer = `iframe.webview.ready[src*="extensionId=${extensionId}"]:visible`;
+    return this.#webview(':not([src*="purpose=webviewView"])');
+  }
+
+  /** The document of its webview in the side bar. */
+  sideView(): FrameLocator {
+    return this.#webview('[src*="purpose=webviewView"]');
+  }
+
+  #webview(condition: string): FrameLocator {
+    const outer = `iframe.webview.ready[src*="extensionId=${extensionId}"]${condition}:visible`;
     return this.page.frameLocator(outer).frameLocator('iframe#active-frame');
   }
 

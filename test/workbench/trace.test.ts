@@ -23,8 +23,14 @@ let workbench: Workbench;
 before(
   async () => {
     const python = `ask("${'The capital of the state containing {city} is'}")\n`;
+    const lens = 'SYSTEM_PROMPT = "The capital of Italy is"\nOTHER = "no prompt, just some words"\n';
     workbench = await Workbench.start({
-      files: { 'prompts.md': `# Prompts\n\n${dallas}\n\n${japan}\n`, 'ask.py': python, 'cells.ipynb': notebook },
+      files: {
+        'prompts.md': `# Prompts\n\n${dallas}\n\n${japan}\n`,
+        'ask.py': python,
+        'cells.ipynb': notebook,
+        'lens.py': lens,
+      },
     });
     await workbench.open({ openFile: 'prompts.md' });
     await workbench.browserIsUp();
@@ -121,6 +127,41 @@ step('a click on a node in the graph selects its row in the tree', async () => {
   await selected.waitFor();
 });
 
+step('words that are selected in the text are the columns that the graph shows', async () => {
+  const chosen = workbench.webview().locator('.prompt-token.chosen');
+  // A drag on what is selected would move it.
+  await workbench.clickText(japan);
+  await workbench.selectText('Dallas');
+  await chosen.first().waitFor();
+  assert.deepEqual(await chosen.allInnerTexts(), ['·Dallas']);
+  await workbench.clickText(japan);
+  await chosen.first().waitFor({ state: 'detached' });
+});
+
+step('the layers show how the answer comes about, and lead to the features of a token', async () => {
+  await workbench.command('Prompt Circuits: Inspect Activations');
+  await workbench.page.locator('.quick-input-list .monaco-list-row', { hasText: '·is' }).first().click();
+  const panel = workbench.webview();
+  const last = keptGraphs()[0].metadata.promptTokens.length - 1;
+  const cell = (layer: number) => panel.locator(`.layers-table td[data-pos="${last}"][data-layer="${layer}"]`);
+  await cell(3).waitFor();
+  assert.equal(await cell(3).innerText(), '·Austin');
+  assert.notEqual(await cell(0).innerText(), '·Austin');
+  await panel.locator('.layer-features button:enabled').first().click();
+  await panel.getByText(/^Feature \d+ · layer 3 · /).waitFor();
+  await workbench.shot('layers');
+  await panel.getByRole('radio', { name: 'Graph' }).click();
+});
+
+step('examples are found in files of the workspace, and the card says in which', async () => {
+  await workbench.command('Prompt Circuits: Find Feature Examples');
+  await workbench.page.locator('.quick-input-list .monaco-list-row', { hasText: 'This Workspace' }).click();
+  const panel = workbench.webview();
+  await panel.getByText(/^Computed from 3 files of your workspace, \d+ tokens/).waitFor();
+  assert.ok((await panel.locator('.example mark').count()) > 0);
+  await workbench.shot('own-text');
+});
+
 step('pinning a feature in the tree reaches the graph and the file', async () => {
   const row = workbench.page.locator('.pane-body .monaco-list-row.selected', { hasText: '%' }).first();
   await row.hover();
@@ -215,8 +256,74 @@ step('without a selection the string around the cursor is traced, its placeholde
   await workbench.shot('placeholder');
 });
 
-step('a notebook cell is traced from its toolbar', async () => {
+/** Groups the features of the graph on screen whose labels hold a word. */
+async function groupByLabel(word: string): Promise<void> {
+  await workbench.command('Prompt Circuits: Group Features as Supernode');
+  const widget = workbench.page.locator('.quick-input-widget');
+  await widget.locator('.quick-input-title', { hasText: 'Group Features' }).waitFor();
+  await widget.locator('input[type="text"]').fill(word);
+  await widget.locator('.monaco-list-row', { hasText: word }).first().waitFor();
+  await widget.getByRole('checkbox').first().click();
+  await widget.locator('.quick-input-count', { hasText: /[1-9]\d* Selected/ }).waitFor();
+  await widget.locator('.monaco-button', { hasText: 'OK' }).click();
+  await widget.locator('.quick-input-title', { hasText: 'Name of the Group' }).waitFor();
+  await widget.locator('input[type="text"]').fill(`the ${word} group`);
+  await workbench.page.keyboard.press('Enter');
+  await workbench.webview().getByText(`the ${word} group`).first().waitFor();
+}
+
+step('the Texas group turned off and the California group on, by mouse, move the answer to Sacramento', async () => {
+  const inDialog = (text: string | RegExp) =>
+    workbench.page.locator('.quick-input-list .monaco-list-row', { hasText: text }).first();
+  await workbench.viewContainer('Prompt Circuits').click();
+  await workbench.treeItem(/Oakland is/).waitFor();
+  await groupByLabel('California');
+  await workbench
+    .treeItem(/Dallas is/)
+    .filter({ hasText: 'Austin' })
+    .click();
+  await workbench.webview().getByText('“Austin”', { exact: true }).first().waitFor();
+  await groupByLabel('Texas');
+  await workbench.webview().locator('.box', { hasText: 'the Texas group' }).first().hover();
+  await workbench.webview().getByLabel('Change these features and run again').first().click();
+  await workbench.command('Prompt Circuits: Focus on Interventions View');
+  const side = workbench.sideView();
+  await side.getByText('From another trace…').click();
+  await inDialog(/Oakland is/).click();
+  await inDialog('the California group').click();
+  const slider = side.getByLabel(/^Strength of the California group/);
+  const track = await slider.boundingBox();
+  assert.ok(track !== null);
+  await slider.click({ position: { x: 0.8 * track.width, y: track.height / 2 } });
+  await side.getByText('Run', { exact: true }).click();
+  // One state: what was made in the side bar stands in the panel, and both show what came of it.
+  for (const view of [side, workbench.webview()]) {
+    await view.locator('.outcome-headline strong', { hasText: 'Sacramento' }).waitFor();
+    assert.equal(await view.locator('.edit').count(), 2);
+  }
+  await side.getByLabel('Keep these edits under a name').click();
+  await side.getByLabel('Name of the set of edits').locator('input').fill('Texas to California');
+  await side.getByLabel('Keep under this name').click();
+  await workbench.webview().getByText('Texas to California').first().waitFor();
+  await workbench.shot('interventions');
+  for (let tries = 0; !keptGraphs().some((graph) => graph.interventions?.sets.length === 1); tries++) {
+    assert.ok(tries < 100, 'the set of edits was not written');
+    await workbench.page.waitForTimeout(50);
+  }
+});
+
+step('the lens above a prompt in a program traces it', async () => {
   await workbench.clickText('ask(');
+  await workbench.page.keyboard.press('Control+P');
+  await workbench.page.locator('.quick-input-widget input[type="text"]').fill('lens.py');
+  await workbench.page.locator('.quick-input-list .monaco-list-row', { hasText: 'lens.py' }).first().click();
+  await workbench.page.locator('.codelens-decoration a', { hasText: 'Trace Prompt' }).click();
+  await workbench.webview().getByText('“Rome”', { exact: true }).first().waitFor();
+  assert.equal(keptGraphs()[0].metadata.prompt, 'The capital of Italy is');
+});
+
+step('a notebook cell is traced from its toolbar', async () => {
+  await workbench.clickText('OTHER');
   await workbench.page.keyboard.press('Control+P');
   await workbench.page.locator('.quick-input-widget input[type="text"]').fill('cells.ipynb');
   await workbench.page.locator('.quick-input-list .monaco-list-row', { hasText: 'cells.ipynb' }).first().click();

@@ -8,6 +8,7 @@ import type { ViewState } from '../store.ts';
 import { addEdit, editLabel, select, togglePin } from '../updates.ts';
 import { featureKey } from '../visible.ts';
 import { givenLabel, percent, plainName, plural, quoteToken, shortNumber, showToken } from '../words.ts';
+import { attentionSection } from './attentionSection.ts';
 import { connectionLists, connectionRow } from './connections.ts';
 import {
   type ExampleOffers,
@@ -104,13 +105,14 @@ function details(state: ViewState, derived: Derived, node: number, intents: Inte
       ? make('p', { class: 'muted loading', text: 'Loading the feature’s examples…' })
       : null,
     isFeature && card?.type === 'failed' ? make('p', { class: 'muted', text: card.message }) : null,
-    isFeature && card?.type === 'ready' ? logitSection(card.card) : null,
-    claimRow(state, derived, node, intents),
-    connectionLists(state, derived, node, intents),
     inThisPrompt(derived, node, intents),
+    isFeature && card?.type === 'ready' ? logitSection(card.card) : null,
     ...(isFeature && card?.type === 'ready'
       ? exampleSections(card.card, offersFor(state, derived, node, intents))
       : []),
+    claimRow(state, derived, node, intents),
+    connectionLists(state, derived, node, intents),
+    attentionSection(derived, node, intents),
   ];
 }
 

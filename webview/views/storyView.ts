@@ -1,3 +1,4 @@
+import { revisionText, weightsText } from '../../src/graph/weights.ts';
 import { groupClaim } from '../claims.ts';
 import { iconButton } from '../controls.ts';
 import type { Derived } from '../derive.ts';
@@ -6,7 +7,7 @@ import { togglePosition } from '../filters.ts';
 import type { ViewState } from '../store.ts';
 import type { StoryGroup } from '../story.ts';
 import { clearPins, dismiss, group, hover, mark, select, setFilters, setPanels } from '../updates.ts';
-import { percent, plural, quoteToken, shortNumber, showToken } from '../words.ts';
+import { logitText, percent, plural, quoteToken, shortNumber, showToken } from '../words.ts';
 import { icon } from './icons.ts';
 import { verdictBadge } from './verdict.ts';
 import type { Intents, View } from './view.ts';
@@ -102,7 +103,17 @@ function predictions(state: ViewState, derived: Derived | null): (HTMLElement | 
     rows.length > 0
       ? make('ol', { class: 'predictions', attributes: { start: 2 } }, ...rows)
       : make('p', { class: 'muted small', text: others.length > 0 ? 'Every other token: under 0.1 %' : '' }),
+    derived === null ? null : explainedTargets(derived, best.text),
   ];
+}
+
+/** What the graph is about, where that is not what the model would say: other tokens, a difference, a direction. */
+function explainedTargets({ index }: Derived, answer: string): HTMLElement | null {
+  const targets = index.graph.nodes.filter(({ kind }) => kind === 'logit').map(logitText);
+  if (targets.length === 0 || targets.includes(answer)) return null;
+  const names = targets.slice(0, 3).map((text) => quoteToken(text.replace(/\s+/g, ' ')));
+  const more = targets.length > 3 ? ` and ${targets.length - 3} more` : '';
+  return make('p', { class: 'small explained-target', text: `Explained here: ${names.join(', ')}${more}` });
 }
 
 function groups(state: ViewState, derived: Derived, intents: Intents): (HTMLElement | null)[] {
@@ -180,7 +191,7 @@ function explained({ trace }: ViewState, derived: Derived): (HTMLElement | null)
     make(
       'dl',
       { class: 'scores' },
-      ...[...scoreRows(derived), ...traceRows(trace)].map(([name, value, title]) =>
+      ...[...scoreRows(derived), ...traceRows(trace), ...weightRows(derived)].map(([name, value, title]) =>
         make('div', { title }, make('dt', { text: name }), make('dd', { text: value })),
       ),
     ),
@@ -207,6 +218,16 @@ function scoreRows({ index }: Derived): Row[] {
     ['Replacement', scores.replacement.toFixed(2), replacement],
     ['Completeness', scores.completeness.toFixed(2), completeness],
   ];
+}
+
+/** Which model and set: the same letters are the same weights. */
+function weightRows({ index }: Derived): Row[] {
+  const { weights } = index.graph.metadata;
+  if (!weights) return [];
+  const title = `Which weights the graph was made with: ${revisionText(weights.model)}${
+    weights.transcoders ? `, ${revisionText(weights.transcoders)}` : ''
+  }`;
+  return [['Weights', weightsText(weights), title]];
 }
 
 /** How sure the picture is: what was left out of it, and what it took. */
