@@ -61,9 +61,16 @@ export function iconButton(name: IconName, label: string, onClick: (event: Event
 
 export type Checkbox = { readonly element: HTMLElement; set(isChecked: boolean): void };
 
-export function checkbox(label: string, onChange: (isChecked: boolean) => void): Checkbox {
+/** A box to tick. A label that is hidden is still read to who cannot see the box. */
+export function checkbox(
+  label: string,
+  onChange: (isChecked: boolean) => void,
+  { isLabelHidden = false } = {},
+): Checkbox {
   const made = toolkit('vscode-checkbox');
-  made.append(label);
+  // Even an empty text would take room beside the box.
+  if (isLabelHidden) made.setAttribute('aria-label', label);
+  else made.append(label);
   let isSetting = false;
   made.addEventListener('change', () => {
     if (!isSetting) onChange(made.checked);

@@ -373,6 +373,10 @@ export const states: readonly State[] = [
       const [edit] = await editsTold(page);
       assert.ok(edit.type === 'features' && edit.factor === -2 && edit.name === 'Texas');
       assert.equal(await page.locator('.edit').count(), 4);
+      for (const box of await page.locator('.edit vscode-checkbox .control').all()) {
+        const { width, height } = (await box.boundingBox())!;
+        assert.ok(width >= 14 && width === height, `a box to tick is ${width} × ${height}`);
+      }
       assert.match(await text(page, '.failure'), /There is no feature 9999/);
       const width = await page.evaluate(() => document.documentElement.scrollWidth);
       assert.ok(width <= 300, `${width} wide`);

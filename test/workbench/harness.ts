@@ -213,9 +213,21 @@ export class Workbench implements AsyncDisposable {
     return this.#webview('[src*="purpose=webviewView"]');
   }
 
+  /** Of several webviews on screen the one whose tab is called so. */
+  async webviewCalled(title: string): Promise<FrameLocator> {
+    const inner = `iframe#active-frame[title*="${title}"]`;
+    const outer = this.page.locator(outerFrame(''));
+    for (let tries = 0; tries < 300; tries++) {
+      for (const frame of await outer.all()) {
+        if ((await frame.contentFrame().locator(inner).count()) > 0) return frame.contentFrame().frameLocator(inner);
+      }
+      await this.page.waitForTimeout(100);
+    }
+    throw new Error(`no webview is called ${title}`);
+  }
+
   #webview(condition: string): FrameLocator {
-    const outer = `iframe.webview.ready[src*="extensionId=${extensionId}"]${condition}:visible`;
-    return this.page.frameLocator(outer).frameLocator('iframe#active-frame');
+    return this.page.frameLocator(outerFrame(condition)).frameLocator('iframe#active-frame');
   }
 
   treeItem(text: string | RegExp): Locator {
@@ -263,6 +275,10 @@ export class Workbench implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop();
   }
+}
+
+function outerFrame(condition: string): string {
+  return `iframe.webview.ready[src*="extensionId=${extensionId}"]${condition}:visible`;
 }
 
 /** Resolves with the address that the server prints; rejects with its log when it ends or says nothing for a minute. */

@@ -78,10 +78,9 @@ test('a whole session by keyboard: trace, find the Texas features, group, name, 
     await palette('Prompt Circuits: Inspect Activations');
     await quickTitle('Inspect Activations').waitFor();
     await keyboard.press('Enter');
-    await workbench.page
-      .locator('.view-line', { hasText: /3.*Austin/ })
-      .first()
-      .waitFor();
+    const answer = workbench.webview().locator('.layers-table tr:has(td[data-layer="3"]) td').last();
+    await answer.waitFor();
+    assert.equal(await answer.innerText(), '·Austin');
     await workbench.shot('activations');
 
     await palette('Prompt Circuits: Export Graph');

@@ -157,7 +157,7 @@ step('examples are found in files of the workspace, and the card says in which',
   await workbench.command('Prompt Circuits: Find Feature Examples');
   await workbench.page.locator('.quick-input-list .monaco-list-row', { hasText: 'This Workspace' }).click();
   const panel = workbench.webview();
-  await panel.getByText(/^Computed from 3 files of your workspace, \d+ tokens/).waitFor();
+  await panel.getByText(/^Computed from 4 files of your workspace, \d+ tokens/).waitFor();
   assert.ok((await panel.locator('.example mark').count()) > 0);
   await workbench.shot('own-text');
 });
@@ -275,7 +275,7 @@ async function groupByLabel(word: string): Promise<void> {
 step('the Texas group turned off and the California group on, by mouse, move the answer to Sacramento', async () => {
   const inDialog = (text: string | RegExp) =>
     workbench.page.locator('.quick-input-list .monaco-list-row', { hasText: text }).first();
-  await workbench.viewContainer('Prompt Circuits').click();
+  await workbench.command('Prompt Circuits: Focus on Traces View');
   await workbench.treeItem(/Oakland is/).waitFor();
   await groupByLabel('California');
   await workbench
@@ -302,9 +302,10 @@ step('the Texas group turned off and the California group on, by mouse, move the
     assert.equal(await view.locator('.edit').count(), 2);
   }
   await side.getByLabel('Keep these edits under a name').click();
-  await side.getByLabel('Name of the set of edits').locator('input').fill('Texas to California');
+  await side.locator('.set-name input').fill('Texas to California');
   await side.getByLabel('Keep under this name').click();
-  await workbench.webview().getByText('Texas to California').first().waitFor();
+  const kept = workbench.webview().locator('.set-list vscode-option', { hasText: 'Texas to California' });
+  await kept.first().waitFor({ state: 'attached' });
   await workbench.shot('interventions');
   for (let tries = 0; !keptGraphs().some((graph) => graph.interventions?.sets.length === 1); tries++) {
     assert.ok(tries < 100, 'the set of edits was not written');
@@ -338,8 +339,12 @@ step('a notebook cell is traced from its toolbar', async () => {
 step('two traces are compared in one picture that says what only one of them has', async () => {
   await workbench.command('Prompt Circuits: Compare With');
   await workbench.page.locator('.quick-input-list .monaco-list-row', { hasText: 'Dallas is' }).first().click();
-  await workbench.webview().getByText('Only France').first().waitFor();
-  await workbench.webview().getByText('Only Dallas').first().waitFor();
+  // It opens where the text was, beside the graph.
+  const comparison = await workbench.webviewCalled(' | ');
+  await comparison.getByText('only France').first().waitFor();
+  await comparison.getByText('only Dallas').first().waitFor();
+  assert.match(await comparison.locator('.compared-side').nth(0).innerText(), /“Paris”/);
+  assert.match(await comparison.locator('.compared-side').nth(1).innerText(), /“Austin”/);
   await workbench.shot('comparison');
 });
 

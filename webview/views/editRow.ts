@@ -34,8 +34,9 @@ const placeChoices: readonly { readonly value: PlaceChoice; readonly text: strin
 
 /** One edit: on or off, what it changes, how, where, and how strongly. Its controls stay while their values change. */
 export function createEditRow(edit: GraphEdit, derived: SteeringDerived, intents: Changes, change: Change): EditRow {
-  const onOff = checkbox('', (isOn) => change((now) => ({ ...now, isOn })));
-  onOff.element.setAttribute('aria-label', `Apply the change of ${edit.name}`);
+  const onOff = checkbox(`Apply the change of ${edit.name}`, (isOn) => change((now) => ({ ...now, isOn })), {
+    isLabelHidden: true,
+  });
   const parts =
     edit.type === 'features'
       ? featureControls(edit, derived, change)
