@@ -171,8 +171,17 @@ export const states: readonly State[] = [
       assert.equal(await page.locator('.group').count(), 5);
       assert.match(
         await text(page, '.explains'),
-        /91 %\s+9\.0 % in errors\s+Replacement\s+0\.91\s+Completeness\s+0\.96\s+Not expanded\s+1\.3 %[\s\S]*Weights\s+model 3f2a91b, transcoders 0123456/,
+        /91 %\s+9\.0 % in errors\s+Replacement\s+0\.91\s+Completeness\s+0\.96\s+How it was made/,
       );
+      await page.getByText('How it was made').click();
+      assert.match(
+        await text(page, '.made'),
+        /Not expanded\s+1\.3 %[\s\S]*Weights\s+model 3f2a91b, transcoders 0123456/,
+      );
+      // What is open stays open while the picture changes.
+      await page.locator('.group-name').first().click();
+      await rest(page);
+      assert.ok(await page.locator('.made dl').isVisible());
       assert.equal(await page.locator('.prompt-token').count(), 11);
       assert.deepEqual((await page.locator('.axis-token').allInnerTexts()).slice(1, 4), ['Fact', ':', '·the']);
     },

@@ -13,6 +13,9 @@ import { verdictBadge } from './verdict.ts';
 import type { Intents, View } from './view.ts';
 import { changeOf } from './view.ts';
 
+/** With less influence than this on features that were not attributed the picture stays as it is: adaptive traces aim at it. */
+const sureBelow = 0.02;
+
 /** The first answer: the prompt, what the model says, which groups got it there, how much of it the picture explains. */
 export function createStoryView(intents: Intents): View {
   const prompt = make('div', { class: 'prompt', attributes: { role: 'group', 'aria-label': 'Prompt tokens' } });
@@ -48,7 +51,9 @@ export function createStoryView(intents: Intents): View {
       fill(prompt, ...promptTokens(state, derived, intents));
       fill(says, ...predictions(state, derived));
       fill(because, ...(derived ? groups(state, derived, intents) : []));
+      const open = Array.from(explains.querySelectorAll('details[open]'), ({ className }) => className);
       fill(explains, ...(derived ? explained(state, derived) : []));
+      for (const details of explains.querySelectorAll('details')) details.open = open.includes(details.className);
     },
   };
 }
@@ -177,6 +182,10 @@ function explained({ trace }: ViewState, derived: Derived): (HTMLElement | null)
   const { nodes } = derived.index.graph;
   const cut = `This graph has ${plural(nodes.length, 'node')}. The most influential are shown; move the slider to the right for more.`;
   const warnings = [...(derived.isCutDown ? [cut] : []), ...(trace?.warnings ?? [])];
+  const left = leftRows(trace);
+  // What may change the picture is seen at once.
+  const isSure = (trace?.unexpandedInfluence ?? 0) < sureBelow;
+  const made = [...(isSure ? left : []), ...timeRows(trace), ...weightRows(derived)];
   return [
     make('h2', { text: 'This picture explains' }),
     share === null
@@ -188,13 +197,10 @@ function explained({ trace }: ViewState, derived: Derived): (HTMLElement | null)
           make('span', { class: 'answer-share', text: `${percent(1 - share)} in errors` }),
         ),
     share === null ? null : make('span', { class: 'bar answer-bar', style: { '--part': percentage(share) } }),
-    make(
-      'dl',
-      { class: 'scores' },
-      ...[...scoreRows(derived), ...traceRows(trace), ...weightRows(derived)].map(([name, value, title]) =>
-        make('div', { title }, make('dt', { text: name }), make('dd', { text: value })),
-      ),
-    ),
+    rowList('scores', [...scoreRows(derived), ...(isSure ? [] : left)]),
+    made.length > 0
+      ? make('details', { class: 'made' }, make('summary', { text: 'How it was made' }), rowList('scores', made))
+      : null,
     warnings.length > 0
       ? make(
           'details',
@@ -204,6 +210,16 @@ function explained({ trace }: ViewState, derived: Derived): (HTMLElement | null)
         )
       : null,
   ];
+}
+
+function rowList(className: string, rows: readonly Row[]): HTMLElement {
+  return make(
+    'dl',
+    { class: className },
+    ...rows.map(([name, value, title]) =>
+      make('div', { title }, make('dt', { text: name }), make('dd', { text: value })),
+    ),
+  );
 }
 
 type Row = readonly [name: string, value: string, title: string];
@@ -230,27 +246,28 @@ function weightRows({ index }: Derived): Row[] {
   return [['Weights', weightsText(weights), title]];
 }
 
-/** How sure the picture is: what was left out of it, and what it took. */
-function traceRows(trace: ViewState['trace']): Row[] {
-  if (!trace) return [];
+/** How sure the picture is: what was left out of it. */
+function leftRows(trace: ViewState['trace']): Row[] {
   const rows: Row[] = [];
-  if (trace.unexpandedInfluence > 0) {
+  if (trace && trace.unexpandedInfluence > 0) {
     const title = 'Influence that sits on active features which were not attributed further';
     rows.push(['Not expanded', percent(trace.unexpandedInfluence), title]);
   }
-  if (trace.droppedEdgeWeight > 0) {
+  if (trace && trace.droppedEdgeWeight > 0) {
     rows.push([
       'Edges left out',
       percent(trace.droppedEdgeWeight),
       'Weight of the edges that are not stored, as a share of all',
     ]);
   }
-  if (trace.milliseconds > 0) {
-    const { milliseconds, device } = trace;
-    const time = milliseconds < 1000 ? `${Math.round(milliseconds)} ms` : `${shortNumber(milliseconds / 1000)} s`;
-    rows.push(['Traced in', device === '' ? time : `${time} on ${device}`, 'From the prompt to the pruned graph']);
-  }
   return rows;
+}
+
+function timeRows(trace: ViewState['trace']): Row[] {
+  if (!trace || trace.milliseconds <= 0) return [];
+  const { milliseconds, device } = trace;
+  const time = milliseconds < 1000 ? `${Math.round(milliseconds)} ms` : `${shortNumber(milliseconds / 1000)} s`;
+  return [['Traced in', device === '' ? time : `${time} on ${device}`, 'From the prompt to the pruned graph']];
 }
 
 function percentage(part: number): string {
