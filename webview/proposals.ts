@@ -26,7 +26,7 @@ type Pair = {
   readonly a: number;
   readonly b: number;
   readonly similarity: number;
-  readonly why: 'feature' | 'label' | 'word' | 'edges';
+  readonly why: 'feature' | 'label' | 'word' | 'decoder' | 'edges';
 };
 
 /** What is compared of a feature. */
@@ -41,7 +41,8 @@ type Profile = {
 /**
  * Proposes supernodes among the visible features that are in none: the same feature at several tokens, neighbours with
  * the same label, features whose labels hold the same name (labels are made from examples, so these fire on the same
- * things), and features at one token whose inputs and outputs agree (cosine of their signed edge shares).
+ * things), neighbours whose decoders point the same way, and features at one token whose inputs and outputs agree (cosine
+ * of their signed edge shares).
  * @param labelOf the label of a node, empty when it has none
  * @param taken nodes that are in a supernode already
  */
@@ -58,10 +59,11 @@ export function proposeGroups(
     .sort((a, b) => index.influence[b] - index.influence[a] || a - b)
     .slice(0, mostCandidates);
   const profiles = profilesOf(index, candidates, labelOf);
+  const written = writtenAlike(index);
   const pairs: Pair[] = [];
   candidates.forEach((a, position) => {
     for (const b of candidates.slice(position + 1)) {
-      const pair = compare(index, a, b, profiles);
+      const pair = compare(index, a, b, profiles, written);
       if (pair.similarity >= wantedSimilarity) pairs.push(pair);
     }
   });
@@ -108,7 +110,25 @@ function edgeShares(index: GraphIndex, node: number): Map<number, number> {
   return shares;
 }
 
-function compare(index: GraphIndex, a: number, b: number, profiles: ReadonlyMap<number, Profile>): Pair {
+/** [“a,b” both ways] cosine of the decoders of two nodes, where the graph knows it. */
+function writtenAlike({ graph, indexOf }: GraphIndex): ReadonlyMap<string, number> {
+  const cosines = new Map<string, number>();
+  for (const [first, second, cosine] of graph.similar ?? []) {
+    const [a, b] = [indexOf.get(first), indexOf.get(second)];
+    if (a === undefined || b === undefined) continue;
+    cosines.set(`${a},${b}`, cosine);
+    cosines.set(`${b},${a}`, cosine);
+  }
+  return cosines;
+}
+
+function compare(
+  index: GraphIndex,
+  a: number,
+  b: number,
+  profiles: ReadonlyMap<number, Profile>,
+  written: ReadonlyMap<string, number>,
+): Pair {
   const left = index.graph.nodes[a];
   const right = index.graph.nodes[b];
   if (left.layer === right.layer && left.feature === right.feature) return { a, b, similarity: 1, why: 'feature' };
@@ -118,6 +138,8 @@ function compare(index: GraphIndex, a: number, b: number, profiles: ReadonlyMap<
   const isNear = Math.abs(left.pos - right.pos) <= 1;
   if (own.label !== '' && isNear && own.label === other.label) return { a, b, similarity: 0.99, why: 'label' };
   if ([...own.names].some((name) => other.names.has(name))) return { a, b, similarity: 0.98, why: 'word' };
+  const alike = written.get(`${a},${b}`) ?? 0;
+  if (isNear && alike >= wantedSimilarity) return { a, b, similarity: alike, why: 'decoder' };
   if (left.pos !== right.pos) return { a, b, similarity: 0, why: 'edges' };
   return { a, b, similarity: cosine(own.edges, other.edges), why: 'edges' };
 }
@@ -151,14 +173,20 @@ function describe(
   const tokens = positions.map((pos) => quoteToken(metadata.promptTokens[pos] ?? ''));
   const layers = [...new Set(sorted.map((node) => nodes[node].layer))].sort((a, b) => a - b);
   const span = layers.length === 1 ? `L${layers[0]}` : `L${layers[0]}–${layers[layers.length - 1]}`;
-  const lowest = Math.min(...inside.map(({ similarity }) => similarity));
+  const lowest = (kind: Pair['why']) =>
+    Math.min(...inside.filter(({ why }) => why === kind).map(({ similarity }) => similarity));
   const kinds = new Set(inside.map(({ why }) => why));
   const names = sharedNames(sorted.map(labelOf));
   const reasons = [
     kinds.has('feature') ? `the same feature at ${tokens.join(', ')}` : null,
     kinds.has('label') ? 'the same label' : null,
     kinds.has('word') ? `their labels share ${names.length > 0 ? names.map(quoteToken).join(', ') : 'names'}` : null,
-    kinds.has('edges') ? `at ${tokens.join(', ')} their inputs and outputs agree by at least ${percent(lowest)}` : null,
+    kinds.has('decoder')
+      ? `near ${tokens.join(', ')} they write alike: their decoders agree by at least ${percent(lowest('decoder'))}`
+      : null,
+    kinds.has('edges')
+      ? `at ${tokens.join(', ')} their inputs and outputs agree by at least ${percent(lowest('edges'))}`
+      : null,
   ].filter((reason) => reason !== null);
   const sentence = reasons.join('; ');
   return {

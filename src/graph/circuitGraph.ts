@@ -1,3 +1,4 @@
+import type { SimilarPair } from './decoderSimilarity.ts';
 import type { Interventions } from './interventions.ts';
 import type { GraphNode } from './node.ts';
 import type { GraphWeights } from './weights.ts';
@@ -89,6 +90,8 @@ export type CircuitGraph = {
   readonly view: GraphView;
   /** Absent: none were made. */
   readonly interventions?: Interventions;
+  /** Features that write alike, most influential pairs first. Absent: not known. */
+  readonly similar?: readonly SimilarPair[];
   /** Fields of a foreign file that we do not understand: written back as they were (`foreignFields.ts` knows the shape). */
   readonly foreign: Readonly<Record<string, unknown>>;
 };

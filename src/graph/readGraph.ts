@@ -1,6 +1,7 @@
 import { UserError } from '../protocol/errors.ts';
 import { inCanonicalOrder } from './canonicalOrder.ts';
 import type { CircuitGraph, Edges } from './circuitGraph.ts';
+import { readSimilarPairs } from './decoderSimilarity.ts';
 import { foreignText } from './foreignFields.ts';
 import { cumulativeShares, incomingEdges, influence } from './influence.ts';
 import { readInterventions } from './interventionsFile.ts';
@@ -48,6 +49,7 @@ export function readGraph(text: string): GraphRead {
     nodes: withInfluence(nodes, edges, warnings),
     edges,
     view: view.view,
+    ...(Array.isArray(own.decoder_similarity) ? { similar: readSimilarPairs(own.decoder_similarity, nodes) } : {}),
     ...(isObject(own.interventions) ? { interventions: readInterventions(own.interventions) } : {}),
     foreign: {
       ...named('file', otherFields(value, fileFields)),

@@ -53,7 +53,7 @@ function checkIds(nodes: readonly GraphNode[]): void {
 }
 
 function fileMetadata(
-  { metadata, view, interventions }: CircuitGraph,
+  { metadata, view, interventions, similar }: CircuitGraph,
   nodes: readonly GraphNode[],
   foreign: ForeignFields,
 ): JsonObject {
@@ -96,6 +96,9 @@ function fileMetadata(
     }),
     prompt_circuits: {
       ...ownSection(metadata, view, nodes, hasTime),
+      ...(similar && {
+        decoder_similarity: similar.map(([a, b, cosine]) => [a, b, Number(finite(cosine, 'a similarity').toFixed(3))]),
+      }),
       ...withFields('interventions', writeInterventions(interventions ?? noInterventions) ?? {}),
     },
   };

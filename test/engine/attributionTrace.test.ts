@@ -4,16 +4,21 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
 import { Attributor } from '../../src/engine/attribution/attribute.ts';
+import { similarDecoders } from '../../src/engine/attribution/decoderSimilarity.ts';
 import { trace } from '../../src/engine/attribution/trace.ts';
 import { loadModel } from '../../src/engine/model/loadModel.ts';
 import { loadTokenizer } from '../../src/engine/model/tokenizer.ts';
+import { decoderRows } from '../../src/engine/transcoders/featureRows.ts';
 import { loadTranscoders } from '../../src/engine/transcoders/load.ts';
+import type { GraphNode } from '../../src/graph/node.ts';
+import { featureId } from '../../src/graph/nodeIds.ts';
 import { percent } from '../../src/graph/percent.ts';
 import { pruneCircuit } from '../../src/graph/prune.ts';
 import { readGraph } from '../../src/graph/readGraph.ts';
 import { writeGraph } from '../../src/graph/writeGraph.ts';
 import { defaultAttribution, type TraceRequest, type TraceResult } from '../../src/protocol/engine.ts';
 import { allPositions, parsePositions } from '../../src/protocol/positions.ts';
+import { goldensFolder } from '../support/goldens.ts';
 
 const samplePair = path.join(import.meta.dirname, '..', 'fixtures', 'sample-pair');
 const dallas = 'The capital of the state containing Dallas is';
@@ -50,6 +55,9 @@ test('the graph of a trace is the same after it was written and read', async () 
   assert.deepEqual(read.nodes, graph.nodes);
   assert.deepEqual(read.edges, graph.edges);
   assert.deepEqual(read.metadata.scores, graph.metadata.scores);
+  const rounded = graph.similar?.map(([a, b, cosine]) => [a, b, Number(cosine.toFixed(3))]);
+  assert.ok(rounded && rounded.length > 0);
+  assert.deepEqual(read.similar, rounded);
 });
 
 test('a slider on a widely kept graph shows the nodes that the engine would keep', async () => {
@@ -165,6 +173,53 @@ test('positions that the prompt does not have, or that leave nothing to attribut
     await assert.rejects(
       traced(prompt, { positions: { ...allPositions, ...change } }),
       (error: Error) => error.name === 'UserError' && message.test(error.message),
+    );
+  }
+});
+
+test('features whose decoders point the same way are told, with the cosine of all that they write', async () => {
+  for (const [name, transcoders] of [
+    ['per-layer', path.join(samplePair, 'transcoders')],
+    ['cross-layer', null],
+  ] as const) {
+    const golden = path.join(goldensFolder, 'llama-clt-relu');
+    const folder = transcoders === null ? path.join(golden, 'model') : path.join(samplePair, 'model');
+    const place = transcoders ?? path.join(golden, 'transcoders');
+    using model = await loadModel(folder);
+    using set = loadTranscoders(place, model.dimensions);
+    const site = { kind: 'feature', activation: 1, probability: null, isTarget: false, label: '' } as const;
+    const nodes = Array.from({ length: Math.min(400, set.layers.length * set.nFeatures) }, (_, index): GraphNode => {
+      const at = { layer: index % set.layers.length, pos: 1, feature: Math.floor(index / set.layers.length) };
+      return { ...site, ...at, id: featureId(at), influence: index / 400 };
+    });
+    const pairs = similarDecoders(model, set, nodes)!;
+    assert.ok(pairs.length > 0, name);
+    const byId = new Map(nodes.map((node) => [node.id, node]));
+    const written = ({ layer, feature }: GraphNode): number[] => {
+      const sum = new Array<number>(set.dModel).fill(0);
+      for (const slot of set.layers[layer].slots) {
+        decoderRows(slot, [feature!], set.dModel).forEach((value, i) => {
+          sum[i] += value;
+        });
+      }
+      return sum;
+    };
+    const product = (a: number[], b: number[]) => a.reduce((sum, value, i) => sum + value * b[i], 0);
+    const cosine = (a: number[], b: number[]) => product(a, b) / Math.sqrt(product(a, a) * product(b, b));
+    const told = new Map(pairs.map(([a, b, value]) => [`${a} ${b}`, value]));
+    const vectors = new Map(nodes.slice(0, 160).map((node) => [node, written(node)]));
+    for (const [a, va] of vectors) {
+      for (const [b, vb] of vectors) {
+        if (byId.get(a.id)!.influence! >= b.influence!) continue;
+        const exact = cosine(va, vb);
+        const known = told.get(`${a.id} ${b.id}`);
+        if (exact > 0.5 + 1e-6) assert.ok(Math.abs(exact - known!) < 1e-6, `${name} ${a.id} ${b.id}`);
+        else if (exact < 0.5 - 1e-6) assert.equal(known, undefined);
+      }
+    }
+    assert.ok(
+      pairs.every(([a]) => byId.get(a)!.influence! < 160 / 400),
+      'only the most influential are compared',
     );
   }
 });

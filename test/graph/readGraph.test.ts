@@ -351,6 +351,8 @@ test('whatever a file holds, reading it gives a graph that can be saved, or a re
     ['metadata', 'info'],
     ['metadata', 'generation_settings'],
     ['metadata', 'prompt_circuits'],
+    ['metadata', 'prompt_circuits', 'decoder_similarity'],
+    ['metadata', 'prompt_circuits', 'decoder_similarity', '0'],
     ['qParams', 'pinnedIds'],
     ['qParams', 'supernodes'],
     ['qParams', 'clerps'],

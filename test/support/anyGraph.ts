@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { inCanonicalOrder } from '../../src/graph/canonicalOrder.ts';
 import { type CircuitGraph, emptyView, type GraphMetadata } from '../../src/graph/circuitGraph.ts';
-import type { GraphNode } from '../../src/graph/node.ts';
+import type { SimilarPair } from '../../src/graph/decoderSimilarity.ts';
+import type { GraphNode, NodeId } from '../../src/graph/node.ts';
 import { errorId, featureId, logitId, tokenId } from '../../src/graph/nodeIds.ts';
 
 const share = fc.double({ min: 0, max: 1, noNaN: true }).map((value) => value + 0);
@@ -119,14 +120,28 @@ export const anyGraph: fc.Arbitrary<CircuitGraph> = fc
         .tuple(id, number, number)
         .map(([ids, x, y]) => Object.fromEntries(ids.map((one) => [one, [x, y] as const]))),
     } as const);
-    return fc.tuple(fc.constant(data), fc.constant(list), index, fc.oneof(view, fc.constant(emptyView)));
+    const features = list.filter(({ kind }) => kind === 'feature').map((node) => node.id);
+    const cosine = fc.integer({ min: -1000, max: 1000 }).map((value) => value / 1000 + 0);
+    const pair = (a: fc.Arbitrary<NodeId>) => fc.tuple(a, a, cosine).filter(([one, other]) => one !== other);
+    const similar =
+      features.length < 2
+        ? fc.constant<SimilarPair[]>([])
+        : fc.array<SimilarPair>(pair(fc.constantFrom(...features)), { maxLength: 4 });
+    return fc.tuple(
+      fc.constant(data),
+      fc.constant(list),
+      index,
+      fc.oneof(view, fc.constant(emptyView)),
+      fc.option(similar),
+    );
   })
-  .map(([data, list, links, view]): CircuitGraph => {
+  .map(([data, list, links, view, similar]): CircuitGraph => {
     const edges = {
       source: Uint32Array.from(links, (link) => link[0]),
       target: Uint32Array.from(links, (link) => link[1]),
       weight: Float32Array.from(links, (link) => link[2]),
     };
     // A clone has plain objects, as JSON has; records of fast-check have no prototype.
-    return structuredClone({ metadata: data, ...inCanonicalOrder(list, edges), view, foreign: {} });
+    const ordered = inCanonicalOrder(list, edges);
+    return structuredClone({ metadata: data, ...ordered, view, ...(similar && { similar }), foreign: {} });
   });

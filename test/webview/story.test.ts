@@ -62,6 +62,32 @@ test('features whose labels hold the same name are proposed together and called 
   assert.match(oregon?.reason ?? '', /labels share “Oregon”/);
 });
 
+test('neighbours whose decoders point the same way are proposed together; farther apart or less alike they are not', () => {
+  const { visible } = createDeriver()(shown)!;
+  const features = Array.from(visible.nodes).filter((node) => nodes[node].kind === 'feature');
+  const near = (a: number, b: number) => a !== b && Math.abs(nodes[a].pos - nodes[b].pos) <= 1;
+  const others = (a: number, wanted: (b: number) => boolean) =>
+    features.filter((b) => wanted(b) && nodes[b].feature !== nodes[a].feature);
+  const a = features.find((node) => others(node, (b) => near(node, b)).length >= 2)!;
+  const [alike, unlike] = others(a, (b) => near(a, b));
+  const [far] = others(a, (b) => !near(a, b));
+  const id = (node: number) => nodes[node].id;
+  const similar = [
+    [id(a), id(alike), 0.83] as const,
+    [id(a), id(unlike), 0.6] as const,
+    [id(far), id(a), 0.9] as const,
+  ];
+  const graph = {
+    ...trace.graph,
+    similar,
+    edges: { ...trace.graph.edges, weight: new Float32Array(trace.graph.edges.weight.length) },
+  };
+  const groups = proposeGroups(indexGraph(graph), visible, () => '', new Map(), new Set());
+  const group = groups.find(({ members }) => members.includes(a));
+  assert.deepEqual([...(group?.members ?? [])].sort(), [a, alike].sort());
+  assert.match(group?.reason ?? '', /they write alike: their decoders agree by at least 83 %/);
+});
+
 test('a dismissed proposal does not come back', () => {
   const derive = createDeriver();
   const [first] = derive(shown)!.proposals;

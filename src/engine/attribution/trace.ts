@@ -17,6 +17,7 @@ import { allPositions } from '../../protocol/positions.ts';
 import type { Tokenizer } from '../model/tokenizer.ts';
 import type { Attribution, Attributor } from './attribute.ts';
 import { circuitOf } from './circuit.ts';
+import { similarDecoders } from './decoderSimilarity.ts';
 import { positionMasks, positionNotes } from './positionMasks.ts';
 import { checkTapPoint, explainedVariance } from './tapCheck.ts';
 import { mostLikely, type ResolvedTargets } from './targets.ts';
@@ -118,8 +119,11 @@ export async function traceInFull(
     createdAt: new Date().toISOString(),
     ...(parts.weights === undefined ? {} : { weights: parts.weights }),
   };
+  const names = { promptIds: ids, text: (id: number) => tokenizer.text(id) };
+  const circuit = circuitOf(attribution, nodeInfluence, kept, names, metadata);
+  const similar = similarDecoders(attributor.model, attributor.set, circuit.nodes);
   const result: TraceResult = {
-    graph: circuitOf(attribution, nodeInfluence, kept, { promptIds: ids, text: (id) => tokenizer.text(id) }, metadata),
+    graph: similar === null ? circuit : { ...circuit, similar },
     tokens,
     predictions: mostLikely(attribution.probabilities, nPredictions, 1).map((id) => ({
       id,

@@ -45,11 +45,28 @@ export async function featureLogits(
 /** [dModel] what the feature adds to the residual stream per unit of activation, times the final norm's gain. */
 function outputDirection(model: LanguageModel, set: TranscoderSet, layer: number, feature: number): Float64Array {
   const gain = model.weights.model('finalNorm');
-  const sum = new Float64Array(set.dModel);
+  return writtenDirections(model, set, layer, [feature])[0].map((value, i) => value * gain[i]);
+}
+
+/**
+ * What features of a layer add to the residual stream per unit of activation, over all layers that they write to
+ * together; norms that lie between count with their gains only. [feature][dModel]
+ * @param features ascending
+ */
+export function writtenDirections(
+  model: LanguageModel,
+  set: TranscoderSet,
+  layer: number,
+  features: readonly number[],
+): Float64Array[] {
+  const sums = features.map(() => new Float64Array(set.dModel));
   for (const slot of set.layers[layer].slots) {
-    const row = decoderRows(slot, [feature], set.dModel);
+    const rows = decoderRows(slot, features, set.dModel);
     const postGain = set.outputHook === 'mlp.hook_out' ? model.weights.layer(slot.writeLayer, 'postMlpNorm') : null;
-    for (let i = 0; i < sum.length; i++) sum[i] += row[i] * gain[i] * (postGain ? postGain[i] : 1);
+    for (const [index, sum] of sums.entries()) {
+      const row = rows.subarray(index * set.dModel, (index + 1) * set.dModel);
+      for (let i = 0; i < sum.length; i++) sum[i] += row[i] * (postGain ? postGain[i] : 1);
+    }
   }
-  return sum;
+  return sums;
 }
