@@ -9,6 +9,7 @@ import { packageExtension } from './workbench/package.mjs';
 import {
   build,
   installChromium,
+  installNode,
   installProject,
   installWorkbench,
   nodeForTypeScript,
@@ -16,26 +17,33 @@ import {
   root,
 } from './workbench/setup.mjs';
 
-/** In the order they run: what fails fastest first. Workbenches share the machine, so their files run one by one. */
-const groups = [
-  { folders: ['', 'graph', 'protocol', 'webview', 'model', 'engine', 'cli', 'host'], atOnce: 2 },
-  { folders: ['screens'], atOnce: 2 },
+/** What fails fastest first. The first group needs neither a browser nor the package: it runs while these are installed. */
+const plain = { folders: ['', 'graph', 'protocol', 'webview', 'model', 'engine', 'cli', 'host'], atOnce: 2 };
+/**
+ * Then both of these beside each other, each one file at a time: their tests mostly wait for a browser. Files are run one
+ * by one so that each can be run again on its own.
+ */
+const driven = [
+  { folders: ['screens'], atOnce: 1 },
   { folders: ['workbench'], atOnce: 1 },
 ];
 
 const say = (line) => console.log(line);
 
-/** Runs a command with its output passed on; resolves with the exit code and the output. */
-function pass(command, args) {
+/** Runs a command; resolves with the exit code and the output, which is passed on as it comes or, `atEnd`, in one piece. */
+function pass(command, args, atEnd = false) {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, { cwd: root, stdio: ['ignore', 'pipe', 'inherit'] });
     let output = '';
     child.stdout.on('data', (data) => {
       output += data;
-      process.stdout.write(data);
+      if (!atEnd) process.stdout.write(data);
     });
     child.on('error', reject);
-    child.on('exit', (code) => resolve({ code: code ?? 1, output }));
+    child.on('exit', (code) => {
+      if (atEnd) process.stdout.write(output);
+      resolve({ code: code ?? 1, output });
+    });
   });
 }
 
@@ -51,17 +59,44 @@ function count(output, what) {
   return Number(new RegExp(`^(?:ℹ|#) ${what} (\\d+)$`, 'm').exec(output)?.[1] ?? 0);
 }
 
-/** Browsers and workbenches on a busy machine can miss a key or a second; nothing else gets a second chance. */
-function isDriven(file) {
-  return ['screens', 'workbench'].includes(path.basename(path.dirname(file)));
-}
-
-async function runTests(files, atOnce) {
+async function runTests(files, atOnce, atEnd = false) {
   const runner = ['--test', `--test-concurrency=${atOnce}`, '--test-reporter=spec', ...files];
-  const { code, output } = await pass(nodeForTypeScript(), runner);
+  const { code, output } = await pass(nodeForTypeScript(), runner, atEnd);
   // A file that cannot be loaded, or a crashed runner, is a failure even where no test says so.
   const failed = Math.max(count(output, 'fail') + count(output, 'cancelled'), code === 0 ? 0 : 1);
   return { passed: count(output, 'pass'), failed };
+}
+
+/** File after file; resolves with what passed and failed in those that count, and the files that are to run again. */
+async function runDriven(files) {
+  const total = { passed: 0, failed: 0 };
+  const again = [];
+  for (const file of files) {
+    const result = await runTests([file], 1, true);
+    if (result.failed > 0) again.push(file);
+    else add(total, result);
+  }
+  return { total, again };
+}
+
+/**
+ * Browsers and workbenches on a busy machine can miss a key or a second, so their files that failed run once more, one by
+ * one with nothing beside them; nothing else gets a second chance.
+ */
+async function runLanes(lanes) {
+  const total = { passed: 0, failed: 0 };
+  const results = await Promise.all(lanes.map(runDriven));
+  for (const lane of results) add(total, lane.total);
+  for (const file of results.flatMap(({ again }) => again)) {
+    say(`\n${file} failed. A browser is driven there, so it runs once more before that counts.\n`);
+    add(total, await runTests([file], 1));
+  }
+  return total;
+}
+
+function add(total, { passed, failed }) {
+  total.passed += passed;
+  total.failed += failed;
 }
 
 /** Measures the engine, and the panel where nothing else was asked for. Resolves with whether both could be. */
@@ -100,41 +135,35 @@ async function main() {
     process.exit((await bench(named.slice(1))) ? 0 : 1);
   }
   const isNamed = (folder) => named.length === 0 || named.includes(folder === '' ? '.' : folder);
-  const chosen = groups.map((group) => ({ ...group, folders: group.folders.filter(isNamed) }));
-  const all = chosen.flatMap((group) => group.folders);
-  if (all.length === 0) {
+  const filesOf = ({ folders }) => folders.filter(isNamed).flatMap(testFiles);
+  const [plainFiles, ...drivenFiles] = [plain, ...driven].map(filesOf);
+  if (plainFiles.length + drivenFiles.flat().length === 0) {
     console.error(`No folder of tests is called ${named.join(' or ')}.`);
     process.exit(2);
   }
-  const needsWorkbench = all.includes('workbench');
-  const needsChromium = needsWorkbench || all.includes('screens');
+  const needsWorkbench = isNamed('workbench');
+  const needsChromium = drivenFiles.flat().length > 0;
   // One waits for the network while the other computes.
   const building = build(say);
-  const [checked] = await Promise.all([
+  const node = installNode(say);
+  const total = { passed: 0, failed: 0 };
+  const preparing = Promise.all([
     named.length === 0 ? building.then(check) : { passed: 0, failed: 0 },
     needsWorkbench ? building.then(makePackage) : building,
-    // It also brings the Node that runs TypeScript as it is.
-    installWorkbench(say).then(() => needsChromium && installChromium(say)),
+    needsWorkbench ? node.then(() => installWorkbench(say)) : node,
+    needsChromium ? node.then(() => installChromium(say)) : null,
   ]);
-  let { passed, failed } = checked;
+  // Whoever waits for it below hears of a failure; until then it is not an unheard one.
+  preparing.catch(() => {});
+  await Promise.all([building, node]);
+  if (plainFiles.length > 0) add(total, await runTests(plainFiles, plain.atOnce));
+  const [checked] = await preparing;
+  add(total, checked);
   const closeChromium = needsWorkbench ? await (await import('./support/chromium.mjs')).shareChromium() : null;
-  for (const { folders, atOnce } of chosen) {
-    const files = folders.flatMap(testFiles);
-    // One by one where they share the machine, so that a file can be run again on its own.
-    for (const part of atOnce === 1 ? files.map((file) => [file]) : [files]) {
-      if (part.length === 0) continue;
-      let result = await runTests(part, atOnce);
-      if (result.failed > 0 && isDriven(part[0])) {
-        say(`\n${part.join(' and ')} failed. A browser is driven there, so it runs once more before that counts.\n`);
-        result = await runTests(part, atOnce);
-      }
-      passed += result.passed;
-      failed += result.failed;
-    }
-  }
+  add(total, await runLanes(drivenFiles));
   await closeChromium?.();
-  console.log(`${passed} passed, ${failed} failed`);
-  process.exit(failed === 0 && passed > 0 ? 0 : 1);
+  console.log(`${total.passed} passed, ${total.failed} failed`);
+  process.exit(total.failed === 0 && total.passed > 0 ? 0 : 1);
 }
 
 await main();

@@ -57,7 +57,16 @@ export async function build(say) {
   await npm(['run', '--silent', 'build']);
 }
 
-/** Installs code-server and Node 24 below test/workbench. Linux x64 only: elsewhere `code` is expected. */
+/** Installs the packages of the workbench below test/workbench: code-server, Node 24, the drivers of the browser. */
+export async function installNode(say) {
+  const stamp = stampOf(path.join(here, 'node_modules/.packages-installed'), [path.join(here, 'package-lock.json')]);
+  if (stamp.isCurrent) return;
+  say('Installing a VS Code workbench (code-server, about 40 s) …');
+  await npm(['ci', '--ignore-scripts', ...quiet], here);
+  stamp.write();
+}
+
+/** Makes code-server ready to run. Linux x64 only: elsewhere `code` is expected. */
 export async function installWorkbench(say) {
   if (process.platform !== 'linux' || process.arch !== 'x64') {
     throw new Error(
@@ -69,8 +78,7 @@ export async function installWorkbench(say) {
     path.join(here, 'setup.mjs'),
   ]);
   if (stamp.isCurrent) return;
-  say('Installing a VS Code workbench (code-server, about 40 s) …');
-  await npm(['ci', '--ignore-scripts', ...quiet], here);
+  await installNode(say);
   // Without install scripts nothing native is compiled; what a workbench misses then is only the log writer, built below.
   // `npm ci` fails in that folder: code-server's shrinkwrap is out of step with its package.json.
   await npm(['install', '--omit=dev', '--ignore-scripts', ...quiet], vscode);
