@@ -72,13 +72,19 @@ for (const family of families) {
           ids,
         );
         for (const [layer, rows] of plain.residMid.entries()) {
-          checkClose(`residMid of layer ${layer}`, run.layers[layer].residMid, rows.flat(), 1e-4);
+          checkSame(`residMid of layer ${layer}`, run.layers[layer].residMid, rows.flat());
         }
-        checkClose('logits', run.logits, plain.logits.flat(), 1e-4);
+        checkSame('logits', run.logits, plain.logits.flat());
       }),
       { numRuns: 25 },
     );
   });
+}
+
+/** Float32 against float64: the rounding of a sum grows with the largest of its terms. */
+function checkSame(name: string, actual: Float32Array, expected: readonly number[]): void {
+  const largest = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 1);
+  checkClose(name, actual, expected, 1e-4 * largest);
 }
 
 /** Every tensor that any configuration of these sizes may ask for; those that are not asked for are passed over. */
