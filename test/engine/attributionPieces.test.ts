@@ -101,17 +101,44 @@ test('a row that may keep only so many effects keeps the largest, and tells how 
   const store = new RowStore(sources, { keptShare: 1, mostPerRow: 10 });
   const target = { layer: local.model.dimensions.nLayers, pos: sources.nPos - 1 };
   store.add(0, target, row);
-  const { columns, values, sum } = store.read(0);
+  const all = Uint32Array.from(row.keys());
+  const picked: [column: number, value: number][] = [];
+  store.pick(0, all, (place, value) => picked.push([place, value]));
   const sizes = Array.from(row, Math.abs).sort((a, b) => b - a);
   assert.deepEqual(
-    Array.from(values, Math.abs).sort((a, b) => b - a),
+    picked.map(([, value]) => Math.abs(value)).sort((a, b) => b - a),
     sizes.slice(0, 10),
   );
-  columns.forEach((column, index) => {
-    assert.equal(row[column], values[index]);
-  });
-  const kept = values.reduce((total, value) => total + Math.abs(value), 0);
-  assert.ok(Math.abs(store.droppedShare - (1 - kept / sum)) < 1e-6 && store.droppedShare > 0.01);
+  for (const [column, value] of picked) assert.equal(row[column], value);
+  const kept = picked.reduce((total, [, value]) => total + Math.abs(value), 0);
+  const dropped = store.droppedShare;
+  assert.ok(Math.abs(dropped - (1 - kept / store.sumOf(0))) < 1e-6 && dropped > 0.01);
+});
+
+test('the effects of some sources, and the sizes of all, are those of the row, whether all of it is kept or a part', async () => {
+  using prompt = await openPrompt('llama-plt-relu');
+  const { sources, local } = prompt;
+  const row = (await prompt.effects())[sources.active.count];
+  const target = { layer: local.model.dimensions.nLayers, pos: sources.nPos - 1 };
+  for (const mostPerRow of [Number.POSITIVE_INFINITY, 40]) {
+    const store = new RowStore(sources, { keptShare: 1, mostPerRow });
+    store.add(0, target, row);
+    const sizes = new Float64Array(row.length);
+    store.addSizes(0, 2, sizes);
+    const isKept = (column: number) => row[column] !== 0 && sizes[column] > 0;
+    assert.equal(
+      sizes.filter((size) => size > 0).length,
+      Math.min(mostPerRow, row.filter((each) => each !== 0).length),
+    );
+    for (const [column, size] of sizes.entries()) if (size > 0) assert.equal(size, Math.abs(row[column]) * 2);
+    for (const step of [1, 2, 7]) {
+      const wanted = Uint32Array.from(row.keys()).filter((column) => column % step === step - 1);
+      const picked = new Map<number, number>();
+      store.pick(0, wanted, (place, value) => picked.set(wanted[place], value));
+      assert.deepEqual([...picked.keys()], [...wanted].filter(isKept));
+      for (const [column, value] of picked) assert.equal(value, row[column]);
+    }
+  }
 });
 
 test('at most the wanted number of values is above the cut, and one more would be too many', () => {

@@ -25,9 +25,7 @@ export function rankSources(columns: SourceColumns, store: RowStore, known: read
   for (const { key, feature, weight } of downwards) {
     const amount = weight + (feature === null ? 0 : influence[feature]);
     if (amount === 0) continue;
-    const { columns: reached, values, sum } = store.read(key);
-    const scale = amount / Math.max(sum, smallestRowSum);
-    for (let i = 0; i < values.length; i++) influence[reached[i]] += Math.abs(values[i]) * scale;
+    store.addSizes(key, amount / Math.max(store.sumOf(key), smallestRowSum), influence);
   }
   return influence;
 }

@@ -6,19 +6,13 @@ import type { SourceColumns } from './writtenBlock.ts';
 /** A half-open range of source columns. */
 type Range = { readonly from: number; readonly to: number };
 
-/** One target's effects: values[i] is that of the source in columns[i]. */
-export type Row = {
-  readonly columns: Uint32Array;
-  readonly values: Float32Array;
-  /** Σ |effect| of all sources, those that are not kept included. */
-  readonly sum: number;
-};
-
 type StoredRow = {
   readonly target: Target;
+  /** Effects of the sources in `columns`. */
   readonly values: Float32Array;
   /** Null: the values of all columns that can reach the target, in order. */
   readonly columns: Uint32Array | null;
+  /** Σ |effect| of all sources, those that are not kept included. */
   readonly sum: number;
 };
 
@@ -83,12 +77,55 @@ export class RowStore {
     return this.#rows.has(key);
   }
 
-  /** The columns are good until the next row is read. */
-  read(key: number): Row {
+  /** Adds |effect| · scale of every kept effect to its source's place of `into` [source column]. */
+  addSizes(key: number, scale: number, into: Float64Array): void {
+    const { columns, values, target } = this.#row(key);
+    if (columns) {
+      for (let i = 0; i < values.length; i++) into[columns[i]] += Math.abs(values[i]) * scale;
+      return;
+    }
+    let place = 0;
+    for (const { from, to } of this.#ranges(target)) {
+      for (let column = from; column < to; column++) into[column] += Math.abs(values[place++]) * scale;
+    }
+  }
+
+  /**
+   * The effects of some sources only, in their order; those that are 0 or were not kept are left out.
+   * @param wanted columns, ascending
+   * @param take gets the place among `wanted`, and the effect
+   */
+  pick(key: number, wanted: Uint32Array, take: (place: number, value: number) => void): void {
+    const { columns, values, target } = this.#row(key);
+    if (columns) {
+      for (let place = 0, i = 0; place < wanted.length && i < columns.length; ) {
+        if (wanted[place] < columns[i]) place++;
+        else if (columns[i] < wanted[place]) i++;
+        else take(place++, values[i++]);
+      }
+      return;
+    }
+    let place = 0;
+    let first = 0;
+    for (const { from, to } of this.#ranges(target)) {
+      place = lowerBound(wanted, from, place);
+      for (; place < wanted.length && wanted[place] < to; place++) {
+        const value = values[first + wanted[place] - from];
+        if (value !== 0) take(place, value);
+      }
+      first += to - from;
+    }
+  }
+
+  #row(key: number): StoredRow {
     const row = this.#rows.get(key);
     if (!row) throw new Error(`no effects on target ${key} yet`);
-    const { values, sum } = row;
-    return { columns: row.columns ?? this.#columnsOf(row.target), values, sum };
+    return row;
+  }
+
+  /** Σ |effect| of all sources on the target, those that are not kept included. */
+  sumOf(key: number): number {
+    return this.#row(key).sum;
   }
 
   /** Forgets a row that is not needed any more. */
@@ -154,6 +191,18 @@ export class RowStore {
 
 function countOf(ranges: readonly Range[]): number {
   return ranges.reduce((sum, { from, to }) => sum + to - from, 0);
+}
+
+/** The first place from `start` on whose value is at least `least`. */
+function lowerBound(ascending: Uint32Array, least: number, start: number): number {
+  let low = start;
+  let high = ascending.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (ascending[middle] < least) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
 
 function bytesOf({ values, columns }: StoredRow): number {

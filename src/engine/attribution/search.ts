@@ -144,11 +144,10 @@ export class Search {
     const { active, nLayers, nPos, count } = this.#sources;
     const nErrors = nLayers * nPos;
     const nNodes = selected.length + nErrors + nPos + this.#outputs.length;
-    const nodeOf = new Int32Array(count).fill(-1);
-    selected.forEach((feature, node) => {
-      nodeOf[feature] = node;
-    });
-    for (let column = active.count; column < count; column++) nodeOf[column] = column - active.count + selected.length;
+    // Sources that are nodes, by node: both ascend.
+    const columns = new Uint32Array(nNodes - this.#outputs.length);
+    columns.set(selected);
+    for (let column = active.count; column < count; column++) columns[column - active.count + selected.length] = column;
     const keys = new Map<number, number>(Array.from(selected, (feature, node) => [node, feature]));
     this.#outputs.forEach((_, index) => {
       keys.set(nNodes - this.#outputs.length + index, active.count + index);
@@ -156,19 +155,19 @@ export class Search {
 
     const start = new Uint32Array(nNodes + 1);
     for (let node = 0; node < nNodes; node++) {
+      let edges = 0;
       const key = keys.get(node);
-      start[node + 1] = start[node] + (key === undefined ? 0 : this.#countEdges(key, nodeOf));
+      if (key !== undefined) this.#store.pick(key, columns, () => edges++);
+      start[node + 1] = start[node] + edges;
     }
     const source = new Uint32Array(start[nNodes]);
     const weight = new Float32Array(start[nNodes]);
     for (const [node, key] of keys) {
-      const { columns, values } = this.#store.read(key);
       let next = start[node];
-      for (let i = 0; i < values.length; i++) {
-        if (values[i] === 0 || nodeOf[columns[i]] < 0) continue;
-        source[next] = nodeOf[columns[i]];
-        weight[next++] = values[i];
-      }
+      this.#store.pick(key, columns, (place, value) => {
+        source[next] = place;
+        weight[next++] = value;
+      });
       if (!keepsRows) this.#store.drop(key);
     }
     const kinds = Array.from({ length: nNodes }, (_, node): NodeKind => {
@@ -182,13 +181,6 @@ export class Search {
       nNodes - this.#outputs.length,
     );
     return { incoming: { nNodes, start, source, weight }, kinds, outputWeight };
-  }
-
-  #countEdges(key: number, nodeOf: Int32Array): number {
-    const { columns, values } = this.#store.read(key);
-    let edges = 0;
-    for (let i = 0; i < values.length; i++) if (nodeOf[columns[i]] >= 0 && values[i] !== 0) edges++;
-    return edges;
   }
 
   async #attributeOutputs(): Promise<void> {
