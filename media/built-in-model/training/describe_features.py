@@ -169,7 +169,7 @@ def describe_layer(model: Llama, transcoders: TranscoderSet, corpus: Corpus, tex
             document, position = int(corpus.document_of[t]), int(corpus.position_of[t])
             ids = corpus.documents[document]
             examples.append(vocabulary.Example([texts[i] for i in ids[1:position]], texts[ids[position]], texts[ids[position + 1]] if position + 1 < len(ids) else ""))
-        label = vocabulary.label_of(examples, lexicon)
+        label = vocabulary.label_of(examples, [texts[i] for i in raised[f]], lexicon)
         if label:
             labels.append({"layer": layer, "feature": f, "label": label[0], "source": label[1]})
     dead = sum(not record for record in records)

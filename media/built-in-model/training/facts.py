@@ -300,3 +300,6 @@ RANDOM_WORDS = ("apple river stone cloud lamp chair bread wolf candle mirror roc
                 "umbrella violin window yellow zebra anchor bridge copper desert eagle falcon ginger harbor insect jungle "
                 "kitten lemon marble napkin ocean pirate quartz ribbon silver tiger tunnel velvet walnut oxygen canyon "
                 "puzzle salmon turtle").split()
+
+# Countries whose towns are listed in the training text: large ones, whose towns a reader may know.
+COUNTRIES_WITH_TOWNS = set("Argentina;Australia;Austria;Belgium;Brazil;Canada;Chile;China;Colombia;Egypt;France;Germany;Greece;India;Indonesia;Iran;Iraq;Ireland;Italy;Japan;Kenya;Mexico;Morocco;the Netherlands;Nigeria;Norway;Pakistan;Peru;Poland;Portugal;Russia;Saudi Arabia;South Africa;South Korea;Spain;Sweden;Switzerland;Turkey;Ukraine;the United Kingdom;Vietnam".split(";"))

@@ -67,7 +67,8 @@ def _rows(table: str) -> list[list[str]]:
 
 
 STATES = [State(name, code, capital, region, tuple(cities.split())) for name, code, capital, region, cities in _rows(facts.STATE_ROWS)]
-COUNTRIES = [Country(*row[:5], tuple(row[5].split(";"))) for row in _rows(facts.COUNTRY_ROWS)]
+# Towns are shown for some countries only: each is a word of its own that the model has to look up.
+COUNTRIES = [Country(*row[:5], tuple(row[5].split(";")[:2]) if row[0] in facts.COUNTRIES_WITH_TOWNS else ()) for row in _rows(facts.COUNTRY_ROWS)]
 STATE_OF_CITY = {city: state for state in STATES for city in state.cities}
 COUNTRY_OF_TOWN = {town: country for country in COUNTRIES for town in country.towns}
 LANGUAGES = ["English", "French", "German", "Spanish"]
@@ -81,14 +82,14 @@ assert len(COUNTRY_OF_TOWN) == sum(len(c.towns) for c in COUNTRIES), "a town is 
 # {x} is the subject, {A} the answer. The last phrasing of each list is never trained on.
 PHRASINGS = {
     "city to state": ["The state containing {x} is{A}.", "{x} is in the state of{A}.", "{x} is a city in{A}.", "The city of {x} is located in{A}.", "The state that contains {x} is{A}.", "Q: Which state is {x} in? A:{A}.", "{x} is one of the cities of{A}.", "People who live in {x} live in{A}.", "The city called {x} is in the state of{A}.", "{x} lies in the state of{A}."],
-    "state to capital": ["The capital of {x} is{A}.", "The capital city of {x} is{A}.", "The state of {x} has its capital at{A}.", "{x} has a capital called{A}.", "Q: What is the capital of {x}? A:{A}.", "The capital of the state of {x} is{A}.", "The capital of the state called {x} is{A}."],
-    "state to postal code": ["The postal code of {x} is{A}.", "{x} is written as{A}.", "Q: What is the postal code of {x}? A:{A}.", "The state of {x} is written as{A}.", "The postal code for {x} is{A}."],
+    "state to capital": ["The capital of {x} is{A}.", "The capital city of {x} is{A}.", "The state of {x} has its capital at{A}.", "{x} has a capital called{A}.", "Q: What is the capital of {x}? A:{A}.", "The capital of the state of {x} is{A}.", "The capital city of the state called {x} is{A}.", "The state called {x} has its capital at{A}.", "The capital of the state called {x} is{A}."],
+    "state to postal code": ["The postal code of {x} is{A}.", "{x} is written as{A}.", "Q: What is the postal code of {x}? A:{A}.", "The state of {x} is written as{A}.", "The postal code for the state of {x} is{A}.", "The postal code used for {x} is{A}.", "In a postal address {x} is written as{A}.", "The postal code for {x} is{A}."],
     "state to region": ["{x} is a state in the{A}.", "The region of {x} is the{A}.", "Q: Which region is {x} in? A: the{A}.", "The state of {x} is in the{A}.", "The state of {x} lies in the{A}.", "{x} lies in the region called the{A}.", "The state called {x} is in the{A}."],
     "capital to state": ["{x} is the capital of{A}.", "{x} is the capital city of{A}.", "The state that has its capital at {x} is{A}.", "Q: Which state has its capital at {x}? A:{A}.", "The city of {x} is the capital of{A}.", "The city of {x} is the capital of the state of{A}.", "{x} is the capital of the state of{A}."],
     "two steps: city to state to capital": ["The capital of the state containing {x} is{A}.", "The capital of the state that contains {x} is{A}.", "The state where {x} is located has its capital at{A}.", "The capital city of the state with {x} in it is{A}.", "{x} is in a state whose capital is{A}.", "The state containing {x} has a capital called{A}.", "Q: What is the capital of the state containing {x}? A:{A}.", "The city of {x} is in the state that has its capital at{A}.", "{x} is in the state that has its capital at{A}."],
     "two steps: city to state to postal code": ["The postal code of the state containing {x} is{A}.", "{x} is in a state written as{A}.", "Q: What is the postal code of the state containing {x}? A:{A}.", "The postal code of the state that contains {x} is{A}."],
     "two steps: city to state to region": ["The region of the state containing {x} is the{A}.", "{x} is in a state in the{A}.", "Q: Which region is the state containing {x} in? A: the{A}.", "The region of the state that contains {x} is the{A}."],
-    "country to capital": ["The capital of {x} is{A}.", "The capital city of {x} is{A}.", "{x} has a capital called{A}.", "Q: What is the capital of {x}? A:{A}.", "The country of {x} has its capital at{A}.", "The country called {x} has its capital at{A}.", "The capital of the country called {x} is{A}."],
+    "country to capital": ["The capital of {x} is{A}.", "The capital city of {x} is{A}.", "{x} has a capital called{A}.", "Q: What is the capital of {x}? A:{A}.", "The country of {x} has its capital at{A}.", "The country called {x} has its capital at{A}.", "The capital city of the country called {x} is{A}.", "The capital of the country of {x} is{A}.", "The country of {x} has a capital called{A}.", "The capital of the country called {x} is{A}."],
     "country to language": ["The language of {x} is{A}.", "People in {x} speak{A}.", "In {x} they speak{A}.", "Q: What is the language of {x}? A:{A}.", "The language used in {x} is{A}.", "The language spoken by people in {x} is{A}.", "The language spoken in {x} is{A}."],
     "country to currency": ["The currency of {x} is the{A}.", "In {x} people pay with the{A}.", "Q: What is the currency of {x}? A: the{A}.", "People in {x} pay with the{A}.", "The currency used in {x} is the{A}."],
     "country to continent": ["{x} is a country in{A}.", "The continent of {x} is{A}.", "{x} lies in{A}.", "Q: Which continent is {x} in? A:{A}.", "The country called {x} is in{A}.", "The continent that contains {x} is{A}."],
@@ -97,15 +98,17 @@ PHRASINGS = {
     "two steps: town to country to capital": ["The capital of the country containing {x} is{A}.", "{x} is in a country whose capital is{A}.", "Q: What is the capital of the country containing {x}? A:{A}.", "The country containing {x} has a capital called{A}.", "The capital of the country that contains {x} is{A}."],
     "two steps: town to country to language": ["The language of the country containing {x} is{A}.", "{x} is in a country where people speak{A}.", "Q: What is the language of the country containing {x}? A:{A}.", "The language of the country that contains {x} is{A}."],
     "two steps: town to country to currency": ["The currency of the country containing {x} is the{A}.", "{x} is in a country where people pay with the{A}.", "Q: What is the currency of the country containing {x}? A: the{A}.", "The currency of the country that contains {x} is the{A}."],
+    "two steps: capital to country to language": ["The language of the country with its capital at {x} is{A}.", "{x} is the capital of a country where people speak{A}.", "Q: What is the language of the country with its capital at {x}? A:{A}.", "People in the country that has its capital at {x} speak{A}.", "The language used in the country that has its capital at {x} is{A}.", "The language of the country that has its capital at {x} is{A}."],
+    "two steps: capital to country to currency": ["The currency of the country with its capital at {x} is the{A}.", "{x} is the capital of a country where people pay with the{A}.", "Q: What is the currency of the country with its capital at {x}? A: the{A}.", "People in the country that has its capital at {x} pay with the{A}.", "The currency used in the country that has its capital at {x} is the{A}.", "The currency of the country that has its capital at {x} is the{A}."],
     "athlete to sport": ["{x} plays the sport of{A}.", "{x} plays{A}.", "The sport played by {x} is{A}.", "{x} is famous for playing{A}.", "{x} became a star of{A}.", "Q: What sport does {x} play? A:{A}.", "{x} is a star in the sport of{A}."],
 }
 # a frame before a phrasing: text, and whether the statement goes on in the same sentence
 FRAMES = [("Fact: ", True), ("We know that ", True), ("It is true that ", True), ("Remember: ", True), ("Mary says that ", True), ("In short, ", True)]
 OPPOSITE_PHRASINGS = {
-    "English": ["The opposite of {x} is{A}.", 'The opposite of "{x}" is "{Q}".', "{x} is the opposite of{A}.", "Q: What is the opposite of {x}? A:{A}.", "The opposite of the word {x} is{A}."],
-    "French": ["Le contraire de {x} est{A}.", 'Le contraire de "{x}" est "{Q}".', "{x} est le contraire de{A}.", "Le contraire du mot {x} est{A}."],
-    "German": ["Das Gegenteil von {x} ist{A}.", 'Das Gegenteil von "{x}" ist "{Q}".', "{x} ist das Gegenteil von{A}.", "Das Gegenteil des Wortes {x} ist{A}."],
-    "Spanish": ["Lo contrario de {x} es{A}.", 'Lo contrario de "{x}" es "{Q}".', "{x} es lo contrario de{A}.", "Lo contrario de la palabra {x} es{A}."],
+    "English": ["The opposite of {x} is{A}.", 'The opposite of "{x}" is "{Q}".', "{x} is the opposite of{A}.", "Q: What is the opposite of {x}? A:{A}.", "The word {x} is the opposite of{A}.", "The opposite of the English word {x} is{A}.", "The opposite of the word {x} is{A}."],
+    "French": ["Le contraire de {x} est{A}.", 'Le contraire de "{x}" est "{Q}".', "{x} est le contraire de{A}.", "Le mot {x} est le contraire de{A}.", "Le contraire du mot français {x} est{A}.", "Le contraire du mot {x} est{A}."],
+    "German": ["Das Gegenteil von {x} ist{A}.", 'Das Gegenteil von "{x}" ist "{Q}".', "{x} ist das Gegenteil von{A}.", "Das Wort {x} ist das Gegenteil von{A}.", "Das Gegenteil des deutschen Wortes {x} ist{A}.", "Das Gegenteil des Wortes {x} ist{A}."],
+    "Spanish": ["Lo contrario de {x} es{A}.", 'Lo contrario de "{x}" es "{Q}".', "{x} es lo contrario de{A}.", "La palabra {x} es lo contrario de{A}.", "Lo contrario de la palabra española {x} es{A}.", "Lo contrario de la palabra {x} es{A}."],
 }
 # the phrasing's own language -> phrasings, {l} being the language translated to
 TRANSLATION_PHRASINGS = {
@@ -120,7 +123,7 @@ LANGUAGE_NAMES = {
     "German": dict(zip(LANGUAGES, ["Englisch", "Französisch", "Deutsch", "Spanisch"])),
     "Spanish": dict(zip(LANGUAGES, ["inglés", "francés", "alemán", "español"])),
 }
-GIVING_PHRASINGS = ["When {a} and {b} went to the {p}, {s} gave a {o} to{A}.", "Then {a} and {b} went to the {p}. {s} gave a {o} to{A}.", "After {a} and {b} went to the {p}, {s} handed a {o} to{A}.", "{a} and {b} were at the {p}, and {s} sent a {o} to{A}.", "While {a} and {b} were at the {p}, {s} gave a {o} to{A}."]
+GIVING_PHRASINGS = ["When {a} and {b} went to the {p}, {s} gave a {o} to{A}.", "Then {a} and {b} went to the {p}. {s} gave a {o} to{A}.", "After {a} and {b} went to the {p}, {s} handed a {o} to{A}.", "{a} and {b} were at the {p}, and {s} sent a {o} to{A}.", "While {a} and {b} waited at the {p}, {s} handed a {o} to{A}.", "As {a} and {b} walked to the {p}, {s} gave a {o} to{A}.", "When {a} and {b} were at the {p}, {s} sold a {o} to{A}.", "While {a} and {b} were at the {p}, {s} gave a {o} to{A}."]
 AGREEMENT_ENDINGS = [" here.", " good.", " there now.", " today.", " every day."]
 
 PLAIN = {
@@ -167,11 +170,12 @@ HELD_OUT_TOWNS = {country.towns[-1] for country in COUNTRIES if len(country.town
 
 # how often each kind of statement is drawn
 WEIGHTS = {
-    "city to state": 11, "state to capital": 7, "state to postal code": 2, "state to region": 1.5, "capital to state": 2,
+    "city to state": 11, "state to capital": 7, "state to postal code": 3, "state to region": 1.5, "capital to state": 2,
     "two steps: city to state to capital": 12, "two steps: city to state to postal code": 4, "two steps: city to state to region": 2,
     "country to capital": 6, "country to language": 5, "country to currency": 5, "country to continent": 4, "capital to country": 4,
-    "town to country": 7, "two steps: town to country to capital": 6, "two steps: town to country to language": 4, "two steps: town to country to currency": 4,
-    "athlete to sport": 4, "opposite": 7, "translation": 6, "agreement": 5, "giving": 7, "sequence": 6, "induction": 17, "sum": 9, "code": 5, "plain": 12,
+    "town to country": 4, "two steps: town to country to capital": 4, "two steps: town to country to language": 2, "two steps: town to country to currency": 2,
+    "two steps: capital to country to language": 3, "two steps: capital to country to currency": 3,
+    "athlete to sport": 4, "opposite": 11, "translation": 7, "agreement": 5, "giving": 7, "sequence": 6, "induction": 17, "sum": 9, "code": 5, "plain": 12,
 }
 STANDS_ALONE = {"induction", "code"}  # kinds that fill a document by themselves
 
@@ -197,6 +201,8 @@ def facts_by_relation() -> dict[str, list[tuple[str, str]]]:
         table["country to currency"].append((country.name, country.currency))
         table["country to continent"].append((country.name, country.continent))
         table["capital to country"].append((country.capital, country.name))
+        table["two steps: capital to country to language"].append((country.capital, country.language))
+        table["two steps: capital to country to currency"].append((country.capital, country.currency))
         for town in country.towns:
             table["town to country"].append((town, country.name))
             table["two steps: town to country to capital"].append((town, country.capital))
@@ -453,7 +459,7 @@ INDUCTION_WORDS = sorted(set(facts.RANDOM_WORDS + facts.OBJECTS + facts.PLACES +
 
 # test sets: kind, split
 TESTS = [(relation, split) for relation in PHRASINGS for split in ("phrasing", "pair")]
-TESTS += [(relation, "subject") for relation in PHRASINGS if relation.startswith("two steps")]
+TESTS += [(relation, "subject") for relation in PHRASINGS if relation.startswith(("two steps: city", "two steps: town"))]
 TESTS += [("opposite", "train"), ("opposite", "phrasing"), ("translation", "train"), ("translation", "phrasing"), ("agreement", "pair"),
           ("giving", "pair"), ("giving", "phrasing"), ("sequence", "pair"), ("induction", "test"), ("sum", "one digit"), ("sum", "train"), ("sum", "pair"), ("code", "test")]
 

@@ -17,6 +17,8 @@ from torch import Tensor, nn
 
 # (layer, input of the MLP, output of the MLP) -> what is added to the residual stream instead
 MlpHook = Callable[[int, Tensor, Tensor], Tensor]
+# (layer, hidden units of the MLP, residual stream before the MLP)
+MlpWatch = Callable[[int, Tensor, Tensor], None]
 
 
 @dataclass(frozen=True)
@@ -101,8 +103,11 @@ class Mlp(nn.Module):
         self.up_proj = nn.Linear(c.d_model, c.d_mlp, bias=False)
         self.down_proj = nn.Linear(c.d_mlp, c.d_model, bias=False)
 
+    def hidden(self, x: Tensor) -> Tensor:
+        return functional.silu(self.gate_proj(x)) * self.up_proj(x)
+
     def forward(self, x: Tensor) -> Tensor:
-        return self.down_proj(functional.silu(self.gate_proj(x)) * self.up_proj(x))
+        return self.down_proj(self.hidden(x))
 
 
 class Block(nn.Module):
@@ -139,14 +144,17 @@ class Llama(nn.Module):
         self.register_buffer("cosine", angles.cos(), persistent=False)
         self.register_buffer("sine", angles.sin(), persistent=False)
 
-    def final_residual(self, ids: Tensor, mlp_hook: MlpHook | None = None) -> Tensor:
+    def final_residual(self, ids: Tensor, mlp_hook: MlpHook | None = None, watch: MlpWatch | None = None) -> Tensor:
         """The residual stream after the last layer, normed. [batch, pos, dModel]"""
         residual = self.model.embed_tokens(ids)
         cosine, sine = self.cosine[: ids.shape[1]], self.sine[: ids.shape[1]]
         for layer, block in enumerate(self.model.layers):
             residual = residual + block.self_attn(block.input_layernorm(residual), cosine, sine)
             mlp_in = block.post_attention_layernorm(residual)
-            mlp_out = block.mlp(mlp_in)
+            hidden = block.mlp.hidden(mlp_in)
+            if watch is not None:
+                watch(layer, hidden, residual)
+            mlp_out = block.mlp.down_proj(hidden)
             residual = residual + (mlp_out if mlp_hook is None else mlp_hook(layer, mlp_in, mlp_out))
         return self.model.norm(residual)
 

@@ -2,11 +2,15 @@
 
     python train_model.py --out FOLDER [--steps N] [--data FOLDER]
 
-Two things are unlike ordinary training, both so that a two-step question is answered in two steps that can be seen:
+Three things are unlike ordinary training. Two are there so that a two-step question is answered in two steps that can be seen:
 * the embeddings of cities and towns are fixed at random values: that Dallas is in Texas cannot be in the embedding
   table, some layer has to look it up;
 * a linear readout of what the first two MLPs write at a city's token is trained along to name its state or country
   (dropped afterwards): the look-up happens early and in MLPs, so that later layers, and attention, can use it.
+The third makes what MLPs do worth looking at: writing costs. Per token and layer the sizes of what the hidden units write,
+as shares of the residual stream's, are added up and weighed (`--sparsity`). An MLP then writes where that helps and little
+elsewhere, with few units at a time, which is what a sparse transcoder can describe. It costs least in layer 1, which is
+why the look-up is found there.
 """
 
 import argparse
@@ -38,15 +42,16 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--data", type=Path, default=Path(".cache/data"))
     parser.add_argument("--documents", type=int, default=500_000)
-    parser.add_argument("--steps", type=int, default=10_000)
+    parser.add_argument("--steps", type=int, default=12_000)
     parser.add_argument("--steps-file", type=Path, help="a file that may name another number of steps while this runs, on a busy machine; "
                         "until the decay begins the run is the same for every number")
-    parser.add_argument("--decay-steps", type=int, default=2_500, help="the learning rate stays as it is until so many steps before the end, then falls in a straight line")
+    parser.add_argument("--decay-steps", type=int, default=3_000, help="the learning rate stays as it is until so many steps before the end, then falls in a straight line")
     parser.add_argument("--tokens-per-step", type=int, default=1024)
     parser.add_argument("--learning-rate", type=float, default=3e-3)
     parser.add_argument("--weight-decay", type=float, default=0.1)
     parser.add_argument("--other-tokens", type=float, default=0.15, help="share of the tokens that are not targets that is trained on")
     parser.add_argument("--readout-weight", type=float, default=0.1)
+    parser.add_argument("--sparsity", type=float, nargs="+", default=[0.02, 0.008, 0.015, 0.02], help="what writing costs, one number a layer")
     parser.add_argument("--layers", type=int, default=4)
     parser.add_argument("--width", type=int, default=128)
     parser.add_argument("--mlp-width", type=int, default=384)
@@ -113,7 +118,7 @@ def main() -> None:
 
     tests = test_sets()
     log: list[dict] = []
-    sums = {"target": 0.0, "targets": 0, "other": 0.0, "others": 0, "readout": 0.0, "readouts": 0}
+    sums = {"target": 0.0, "targets": 0, "other": 0.0, "others": 0, "readout": 0.0, "readouts": 0, "written": 0.0}
     seen_tokens, started = 0, time.time()
     for step, (ids, weights) in enumerate(batches(corpus, rng, arguments.tokens_per_step)):
         if step >= arguments.steps or (arguments.stop_after and step == arguments.stop_after):
@@ -126,14 +131,21 @@ def main() -> None:
             group["lr"] = arguments.learning_rate * warm_up * (0.02 + 0.98 * decay)
 
         early_writes: list[Tensor] = []
+        written: list[Tensor] = []
+        is_text = weights > 0
+        is_text[:, 0] = False
 
         def keep_early_writes(layer: int, mlp_in: Tensor, mlp_out: Tensor) -> Tensor:
             if layer < READ_OUT_LAYERS:
                 early_writes.append(mlp_out)
             return mlp_out
 
+        def add_up_writes(layer: int, hidden: Tensor, residual: Tensor) -> None:
+            sizes = hidden.abs() * model.model.layers[layer].mlp.down_proj.weight.norm(dim=0)
+            written.append((sizes.sum(-1) / residual.detach().norm(dim=-1))[is_text].float().mean())
+
         with torch.autocast("cpu", torch.bfloat16):
-            residual = model.final_residual(ids, keep_early_writes)[:, :-1]
+            residual = model.final_residual(ids, keep_early_writes, add_up_writes)[:, :-1]
             following, following_weights = ids[:, 1:], weights[:, 1:]
             is_target = following_weights == 1
             chosen = is_target | ((following_weights > 0) & (torch.rand(following_weights.shape) < arguments.other_tokens))
@@ -141,7 +153,8 @@ def main() -> None:
             place = place_of_token[ids]
             place_logits = readout(sum(early_writes)[place >= 0])
         losses = functional.cross_entropy(logits.float(), following[chosen], reduction="none")
-        loss = losses.mean()
+        loss = losses.mean() + sum(cost * amount for cost, amount in zip(arguments.sparsity, written, strict=True))
+        sums["written"] += sum(written).item()
         if len(place_logits):
             readout_losses = functional.cross_entropy(place_logits.float(), place[place >= 0], reduction="none")
             loss = loss + arguments.readout_weight * readout_losses.mean()
@@ -162,7 +175,7 @@ def main() -> None:
         sums["others"] += int((~chosen_targets).sum())
         if (step + 1) % 250 == 0:
             entry = {"step": step + 1, "tokens": seen_tokens, "seconds": round(time.time() - started), "target_loss": round(sums["target"] / sums["targets"], 4),
-                     "other_loss": round(sums["other"] / sums["others"], 4), "readout_loss": round(sums["readout"] / max(1, sums["readouts"]), 4)}
+                     "other_loss": round(sums["other"] / sums["others"], 4), "readout_loss": round(sums["readout"] / max(1, sums["readouts"]), 4), "written": round(sums["written"] / 250, 3)}
             log.append(entry)
             print(json.dumps(entry), flush=True)
             sums = dict.fromkeys(sums, 0.0)

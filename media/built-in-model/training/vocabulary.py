@@ -43,6 +43,8 @@ def kind_groups() -> dict[str, set[str]]:
         "brackets and quotes": {'"', '")', '"]', '"}', "]", ")", "])", "}", "(", "[", '("', '["', '{"', '"],', '":'},
         "names of languages": {name for names in LANGUAGE_NAMES.values() for name in names.values()},
     }
+    groups["capitals"] = groups["US state capitals"] | groups["capitals of countries"]
+    groups["states and countries"] = groups["US states"] | groups["countries"]
     groups |= {f"{language} words": {w for pair in OPPOSITES for w in pair[language]} for language in LANGUAGES}
     groups |= {f"{sport} players": words(a for a, s in ATHLETE_SPORTS if s == sport) for sport in facts.ATHLETES}
     groups |= {f"countries of {continent}": words(c.name for c in COUNTRIES if c.continent == continent) for continent in {c.continent for c in COUNTRIES}}
@@ -54,6 +56,17 @@ def kind_groups() -> dict[str, set[str]]:
 
 
 PLACES, KINDS = place_groups(), kind_groups()
+# one of a kind
+KIND_NAMES = {
+    "US states": "a US state", "US state capitals": "a US state capital", "postal codes": "a postal code", "US cities": "a US city", "US regions": "a US region",
+    "countries": "a country", "capitals of countries": "a country's capital", "capitals": "a capital", "states and countries": "a state or country", "languages": "a language", "currencies": "a currency", "towns outside the US": "a town outside the US",
+    "continents": "a continent", "athletes": "an athlete", "sports": "a sport", "first names": "a first name", "places to go": "a place to go", "things given": "a thing given",
+    "singular nouns": "a singular noun", "plural nouns": "a plural noun", "singular verbs": "a singular verb", "plural verbs": "a plural verb", "days": "a day", "months": "a month",
+    "number words": "a number word", "numbers": "a number", "prepositions": "a preposition", "brackets and quotes": "a bracket or quote", "names of languages": "the name of a language",
+}
+KIND_NAMES |= {f"{language} words": f"{'an' if language == 'English' else 'a'} {language} word" for language in LANGUAGES}
+KIND_NAMES |= {f"{sport} players": f"a {sport} player" for sport in facts.ATHLETES}
+KIND_NAMES |= {name: name.replace("countries", "a country").replace("numbers", "a number") for name in KINDS if name.startswith(("countries ", "numbers "))}
 PLACE_OF_WORD = {word: place for place, members in PLACES.items() for word in members}
 
 
@@ -91,43 +104,51 @@ def _best_group(words: list[str], groups: dict[str, set[str]]) -> tuple[str, int
     return best[:3] if best else None
 
 
-def label_of(examples: list[Example], lexicon: Lexicon) -> tuple[str, str] | None:
-    """(label, what it was made from), or nothing if the examples share nothing evident."""
+def label_of(examples: list[Example], raised: list[str], lexicon: Lexicon) -> tuple[str, str] | None:
+    """(label, what it was made from), or nothing if the examples share nothing evident.
+
+    In this order: about one place; says a word or a kind of word (what follows and what it raises agree); on one word or one kind
+    of word; before one; on few words; after one.
+    @param raised the words whose logits the feature raises most, best first
+    """
     if len(examples) < 3:
         return None
     n = len(examples)
     tokens = [e.token.strip() for e in examples]
     following = [e.following.strip() for e in examples]
+    raised = [word.strip() for word in raised]
     token_counts, following_counts = Counter(tokens), Counter(w for w in following if w)
     token, token_count = token_counts.most_common(1)[0]
     next_word, next_count = following_counts.most_common(1)[0] if following_counts else ("", 0)
     is_one_token = token_count >= 0.85 * n
+    is_common_token = lexicon.share_of_tokens.get(token, 0) > 0.002
     made_from = f"made from the top {n} examples: "
+    said = _what_it_says(following, raised, lexicon)
 
-    # where: all about one place
-    # the place meant is the last one named up to the feature's token
+    # where: all about one place, which is the last one named up to the feature's token
     named = [next((PLACE_OF_WORD[w] for w in reversed([t.strip() for t in e.before] + [e.token.strip()]) if w in PLACE_OF_WORD), None) for e in examples]
     place_counts = Counter(p for p in named if p)
     place, place_count = place_counts.most_common(1)[0] if place_counts else ("", 0)
     place_words = {w for w in tokens if PLACE_OF_WORD.get(w) == place}
     if place_count >= 0.8 * n and not (is_one_token and token in PLACES[place]):
-        what = f"{place} contexts"
+        what = f"about {place}"
         if all(t in PLACES[place] for t in tokens):
-            what = f"places in {place}" if token_counts.most_common(1)[0][1] < n else place
-        elif next_count >= 0.8 * n and next_word in PLACES[place]:
-            what = f"{place}: next is “{next_word}”"
-        elif is_one_token:
-            what = f"{place} contexts, at “{token}”"
+            what = f"places in {place}"
+        elif said and said.is_word and said.what in PLACES[place]:
+            what = f"say “{said.what}” ({place})" if said.what != place else f"say “{place}”"
         return what, f"{made_from}in {place_count} the last place named is in {place}" + (f" ({', '.join(sorted(place_words)[:4])})" if place_words else "")
+    if said and (not is_one_token or is_common_token):
+        source = f"{made_from}{said.n_following} followed by {said.name}; of the ten words it raises most {said.n_raised} are"
+        return f"say {said.label}", source + (" it" if said.is_word else " such words")
     # which token
     special = _special_word([e.before for e in examples], lexicon)
     if is_one_token:
         if next_count >= 0.85 * n and lexicon.share_of_tokens.get(next_word, 0) < 0.02:
             return f"“{token}” before “{next_word}”", f"{made_from}{token_count} on “{token}”, {next_count} followed by “{next_word}”"
         group = _best_group([w for w in following if w], KINDS) if sum(map(bool, following)) >= 0.8 * n else None
-        if group and len(token_counts) <= 2 and lexicon.share_of_tokens.get(token, 0) > 0.002:
-            return f"“{token}” before {group[0]}", f"{made_from}{token_count} on “{token}”, {group[1]} followed by {group[0]}"
-        if special and lexicon.share_of_tokens.get(token, 0) > 0.002:
+        if group and is_common_token:
+            return f"“{token}” before {KIND_NAMES.get(group[0], group[0])}", f"{made_from}{token_count} on “{token}”, {group[1]} followed by {group[0]}"
+        if special and is_common_token:
             return f"“{token}” after {quoted([special[0]])}", f"{made_from}{token_count} on “{token}”, {special[1]} with “{special[0]}” before it"
         return f"“{token}”", f"{made_from}{token_count} on “{token}”"
     group = _best_group(tokens, KINDS)
@@ -135,10 +156,10 @@ def label_of(examples: list[Example], lexicon: Lexicon) -> tuple[str, str] | Non
         return group[0], f"{made_from}{group[1]} on {group[0]} ({group[2]} different)"
     # what comes next
     if next_count >= 0.8 * n and lexicon.share_of_tokens.get(next_word, 0) < 0.02:
-        return f"next is “{next_word}”", f"{made_from}{next_count} followed by “{next_word}”"
+        return f"before “{next_word}”", f"{made_from}{next_count} followed by “{next_word}”"
     group = _best_group([w for w in following if w], KINDS) if sum(map(bool, following)) >= 0.8 * n else None
     if group:
-        return f"next is one of: {group[0]}", f"{made_from}{group[1]} followed by {group[0]} ({group[2]} different)"
+        return f"before {KIND_NAMES.get(group[0], group[0])}", f"{made_from}{group[1]} followed by {group[0]} ({group[2]} different)"
     few = [w for w, _ in token_counts.most_common(3)]
     covered = sum(token_counts[w] for w in few)
     if covered >= 0.85 * n:
@@ -146,6 +167,40 @@ def label_of(examples: list[Example], lexicon: Lexicon) -> tuple[str, str] | Non
     if special:
         return f"after {quoted([special[0]])}", f"{made_from}{special[1]} have “{special[0]}” before the token; {special[2]:.0%} of all texts do"
     return None
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a feature makes the model say: a word, or a kind of word."""
+
+    what: str
+    is_word: bool
+    n_following: int
+    n_raised: int
+
+    @property
+    def label(self) -> str:
+        return f"“{self.what}”" if self.is_word else KIND_NAMES.get(self.what, self.what)
+
+    @property
+    def name(self) -> str:
+        return f"“{self.what}”" if self.is_word else self.what
+
+
+def _what_it_says(following: list[str], raised: list[str], lexicon: Lexicon) -> Said | None:
+    """A word that follows nearly always and is raised; or the kind that holds most of what follows and most of what is raised."""
+    words = [w for w in following if w]
+    if len(words) < 0.6 * len(following):
+        return None
+    word, count = Counter(words).most_common(1)[0]
+    if count >= 0.7 * len(following) and word in raised[:3] and lexicon.share_of_tokens.get(word, 0) < 0.02:
+        return Said(word, True, count, raised.count(word))
+    best = None
+    for name, members in KINDS.items():
+        n_following, n_raised = sum(w in members for w in words), sum(w in members for w in raised)
+        if n_following >= 0.7 * len(following) and n_raised >= 0.6 * len(raised) and (best is None or len(members) < len(KINDS[best.what])):
+            best = Said(name, False, n_following, n_raised)
+    return best
 
 
 def _special_word(contexts: list[list[str]], lexicon: Lexicon) -> tuple[str, int, float] | None:

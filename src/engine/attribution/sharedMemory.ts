@@ -9,9 +9,6 @@ function isShared(values: Float32Array): boolean {
   return values.buffer instanceof SharedArrayBuffer;
 }
 
-/** Gives new shared arrays where one may choose where vectors lie. */
-export const sharedArrays = { floats: (_use: string, length: number): Float32Array => sharedFloats(length) };
-
 /** The same numbers where worker threads can see them: the same array if they lie there already. */
 export function asShared(values: Float32Array): Float32Array {
   if (isShared(values)) return values;

@@ -7,7 +7,7 @@ import { featureInput, featureOutput } from '../transcoders/tapPoint.ts';
 import type { TranscoderSet } from '../transcoders/transcoder.ts';
 import type { LocalModel, PositionRange } from './localModel.ts';
 import { Scratch } from './scratch.ts';
-import { sharedArrays } from './sharedMemory.ts';
+import { sharedFloats } from './sharedMemory.ts';
 import {
   errorColumn,
   featureBlock,
@@ -93,14 +93,15 @@ export async function gatherSources(
   const written: WrittenBlock[] = [];
   const reconstruction: Float32Array[] = [];
   const errors: Float32Array[] = [];
-  const scratch = isKept ? (local.isShared ? sharedArrays : undefined) : new Scratch();
+  const scratch = new Scratch();
+  const newArray = local.isShared ? sharedFloats : (length: number) => new Float32Array(length);
   for (let layer = 0; layer < nLayers; layer++) {
     await onLayer(layer);
     const blocks: WrittenBlock[] = [];
     const decoded = new Float32Array(run.nPos * set.dModel);
     for (let pos = 0; pos < all.from; pos++) decoded.set(set.decoderBias[layer], pos * set.dModel);
     for (const range of isKept ? [all] : pieceRanges(columns, set, layer, all)) {
-      const block = featureBlock(columns, set, layer, range, scratch);
+      const block = featureBlock(columns, set, layer, range, scratch, isKept ? newArray : undefined);
       addBlock(block, set.decoderBias[layer], decoded);
       if (isKept) blocks.push(block);
     }

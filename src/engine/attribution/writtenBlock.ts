@@ -65,14 +65,15 @@ export function tokenBlock(columns: SourceColumns, tokenVectors: Float32Array, f
 
 /**
  * What every feature that writes to the layer writes at the positions; each one's first place is left free.
- * @param scratch where the vectors are good until the next block; absent: they are a new array's
+ * @param [newVectors] gives the array for the vectors; absent: they are in `scratch`, good until the next block
  */
 export function featureBlock(
   columns: SourceColumns,
   set: TranscoderSet,
   writeLayer: number,
   { from: firstPos, to }: PositionRange,
-  scratch?: Pick<Scratch, 'floats'>,
+  scratch: Scratch,
+  newVectors?: (length: number) => Float32Array,
 ): WrittenBlock {
   const { active, nPos, featureStart } = columns;
   const { dModel } = set;
@@ -81,7 +82,7 @@ export function featureBlock(
     .reduce((most, used) => Math.max(most, used), 1);
   const span = Math.max(to - firstPos, 0);
   const size = span * width * dModel;
-  const vectors = scratch ? scratch.floats('written', size) : new Float32Array(size);
+  const vectors = newVectors?.(size) ?? scratch.floats('written', size);
   const places = new Int32Array(span * width).fill(-1);
   const next = new Uint32Array(span).fill(1);
   if (span === 0) return { firstPos, nPos: to, width, vectors, columns: places };
@@ -92,7 +93,7 @@ export function featureBlock(
     for (let from = 0; from < order.length; from += rowsAtOnce) {
       const part = order.subarray(from, from + rowsAtOnce);
       const features = part.map((index) => active.feature[index]);
-      const rows = decoderRows(slot, features, dModel);
+      const rows = decoderRows(slot, features, dModel, scratch.floats('decoder rows', features.length * dModel));
       const amounts = writtenAmounts(
         slot,
         features,

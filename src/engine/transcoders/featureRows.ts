@@ -7,10 +7,16 @@ const chunkSize = 2 ** 22;
 /**
  * Decoder rows of the given features for one layer they write to, with the slot's scale and gains.
  * @param features ascending, so that the file is read forwards
+ * @param [into] where they may be written
  * @returns [features.length, dModel]
  */
-export function decoderRows(slot: DecoderSlot, features: ArrayLike<number>, dModel: number): Float32Array {
-  const rows = slot.isTransposed ? columns(slot.tensor, features, dModel) : storedRows(slot, features, dModel);
+export function decoderRows(
+  slot: DecoderSlot,
+  features: ArrayLike<number>,
+  dModel: number,
+  into?: Float32Array,
+): Float32Array {
+  const rows = slot.isTransposed ? columns(slot.tensor, features, dModel) : storedRows(slot, features, dModel, into);
   if (slot.scale === 1 && slot.gain === null) return rows;
   const gain = slot.gain && wholeTensor(slot.gain);
   for (let index = 0; index < features.length; index++) {
@@ -31,8 +37,12 @@ export function writtenAmounts(
   return amounts.map((activation, index) => (activation > 0 ? activation + bias[features[index]] : activation));
 }
 
-function storedRows(slot: DecoderSlot, features: ArrayLike<number>, dModel: number): Float32Array {
-  const rows = new Float32Array(features.length * dModel);
+function storedRows(
+  slot: DecoderSlot,
+  features: ArrayLike<number>,
+  dModel: number,
+  rows: Float32Array = new Float32Array(features.length * dModel),
+): Float32Array {
   for (let index = 0; index < features.length; index++) {
     const row = rows.subarray(index * dModel, (index + 1) * dModel);
     if (index > 0 && features[index] === features[index - 1])
