@@ -181,7 +181,7 @@ def main() -> None:
     parser.add_argument("model", type=Path)
     parser.add_argument("set", type=Path)
     parser.add_argument("--texts", type=Path, help="a file with one text a line instead of the generator's")
-    parser.add_argument("--documents", type=int, default=16_000)
+    parser.add_argument("--documents", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=77)
     arguments = parser.parse_args()
     torch.set_num_threads(1)

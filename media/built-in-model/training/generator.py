@@ -106,7 +106,7 @@ PHRASINGS = {
 FRAMES = [("Fact: ", True), ("We know that ", True), ("It is true that ", True), ("Remember: ", True), ("Mary says that ", True), ("In short, ", True)]
 OPPOSITE_PHRASINGS = {
     "English": ["The opposite of {x} is{A}.", 'The opposite of "{x}" is "{Q}".', "{x} is the opposite of{A}.", "Q: What is the opposite of {x}? A:{A}.", "The word {x} is the opposite of{A}.", "The opposite of the English word {x} is{A}.", "The opposite of the word {x} is{A}."],
-    "French": ["Le contraire de {x} est{A}.", 'Le contraire de "{x}" est "{Q}".', "{x} est le contraire de{A}.", "Le mot {x} est le contraire de{A}.", "Le contraire du mot français {x} est{A}.", "Le contraire du mot {x} est{A}."],
+    "French": ["Le contraire de {x} est{A}.", 'Le contraire de "{x}" est "{Q}".', "{x} est le contraire de{A}.", "Le mot {x} est le contraire de{A}.", "Le contraire du mot français {x} est{A}.", "Le contraire du mot {x} en français est{A}.", "Le contraire français du mot {x} est{A}.", "Le contraire du mot {x} est{A}."],
     "German": ["Das Gegenteil von {x} ist{A}.", 'Das Gegenteil von "{x}" ist "{Q}".', "{x} ist das Gegenteil von{A}.", "Das Wort {x} ist das Gegenteil von{A}.", "Das Gegenteil des deutschen Wortes {x} ist{A}.", "Das Gegenteil des Wortes {x} ist{A}."],
     "Spanish": ["Lo contrario de {x} es{A}.", 'Lo contrario de "{x}" es "{Q}".', "{x} es lo contrario de{A}.", "La palabra {x} es lo contrario de{A}.", "Lo contrario de la palabra española {x} es{A}.", "Lo contrario de la palabra {x} es{A}."],
 }

@@ -114,7 +114,7 @@ def measure_transcoders(figures: Figures, model: Llama, sets: dict[str, Transcod
 
 
 def measure_dead(figures: Figures, folder: Path, name: str) -> None:
-    """A feature is dead if it has no record: it never fired on the documents (16,000) that the features are described on."""
+    """A feature is dead if it has no record: it never fired on the documents (100,000) that the features are described on."""
     index = json.loads(gzip.decompress((folder / name / "features/index.json.gz").read_bytes()))
     for layer, entry in index.items():
         lengths = np.diff(entry["offsets"])

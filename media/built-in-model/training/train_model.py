@@ -1,6 +1,6 @@
 """Trains the built-in model on the generated text.
 
-    python train_model.py --out FOLDER [--steps N] [--data FOLDER]
+    python train_model.py --out FOLDER [--steps N] [--data FOLDER] [--start-from FOLDER]
 
 Three things are unlike ordinary training. Two are there so that a two-step question is answered in two steps that can be seen:
 * the embeddings of cities and towns are fixed at random values: that Dallas is in Texas cannot be in the embedding
@@ -31,7 +31,7 @@ from torch import Tensor
 import tokenizer as tokenizer_builder
 from corpus import encode, padded, write_corpus
 from generator import COUNTRIES, COUNTRY_OF_TOWN, STATE_OF_CITY, STATES, test_sets
-from model import Configuration, Llama, save_model
+from model import Configuration, Llama, load_model, save_model
 from testing import accuracy
 
 READ_OUT_LAYERS = 2  # the readout sees what the MLPs of layers 0 .. READ_OUT_LAYERS - 1 write
@@ -41,6 +41,7 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--data", type=Path, default=Path(".cache/data"))
+    parser.add_argument("--start-from", type=Path, help="a trained model to go on with, with its tokenizer, instead of a random one")
     parser.add_argument("--documents", type=int, default=500_000)
     parser.add_argument("--steps", type=int, default=12_000)
     parser.add_argument("--steps-file", type=Path, help="a file that may name another number of steps while this runs, on a busy machine; "
@@ -96,7 +97,8 @@ def main() -> None:
     torch.manual_seed(arguments.seed)
     rng = np.random.default_rng(arguments.seed)
 
-    tokenizer = tokenizer_builder.build()
+    start = arguments.start_from
+    tokenizer = Tokenizer.from_file(str(start / "tokenizer.json")) if start else tokenizer_builder.build()
     tokenizer_builder.check(tokenizer)
     tokenizer_builder.save(tokenizer, arguments.out)
     corpus = write_corpus(tokenizer, arguments.data / "train.npz", arguments.documents)
@@ -107,6 +109,9 @@ def main() -> None:
     print(f"{sum(p.numel() for p in model.parameters()):,} parameters", flush=True)
     fixed_tokens, place_of_token = place_tokens(tokenizer)
     fixed_embeddings = torch.randn(len(fixed_tokens), arguments.width) * 0.1
+    if start:
+        model.load_state_dict(load_model(start).state_dict())
+        fixed_embeddings = model.model.embed_tokens.weight.detach()[fixed_tokens].clone()
     with torch.no_grad():
         model.model.embed_tokens.weight[fixed_tokens] = fixed_embeddings
     readout = torch.nn.Linear(arguments.width, len(STATES) + len(COUNTRIES))

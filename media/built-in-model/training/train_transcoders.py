@@ -26,11 +26,10 @@ from model import Llama, load_model
 from transcoders import TranscoderSet, save_set
 
 FIXED_THRESHOLD_FROM = 0.85  # share of the training after which the thresholds no longer move
-RESTARTS_AT = (0.15, 0.25, 0.35, 0.45, 0.55)
+RESTARTS_AT = (0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.75)
 
-STEPS = {"per-layer": 4500, "cross-layer": 4500}
-# while training; on texts as they come, with rare tokens no more often than they are, fewer are on
-ACTIVE = {"per-layer": [14.0, 10.0, 8.0, 9.0], "cross-layer": [14.0, 10.0, 8.0, 9.0]}
+# features on per token, by layer, while training; on texts as they come, with rare tokens no more often than they are, fewer are on
+ACTIVE = [14.0, 10.0, 8.0, 20.0]
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -40,18 +39,15 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--kind", choices=["per-layer", "cross-layer"], required=True)
     parser.add_argument("--data", type=Path, default=Path(".cache/data"))
     parser.add_argument("--features", type=int, default=1024)
-    parser.add_argument("--active", type=float, nargs="+", help="features on per token while training, one number a layer")
-    parser.add_argument("--steps", type=int)
+    parser.add_argument("--active", type=float, nargs="+", default=ACTIVE, help="features on per token while training, one number a layer")
+    parser.add_argument("--steps", type=int, default=4500)
     parser.add_argument("--batch", type=int, default=1024)
     parser.add_argument("--learning-rate", type=float, default=3e-3)
     parser.add_argument("--documents", type=int, default=30_000)
     parser.add_argument("--rare", type=float, default=0.5, help="a token is drawn with weight count ** -rare")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
-    arguments = parser.parse_args()
-    arguments.active = arguments.active or ACTIVE[arguments.kind]
-    arguments.steps = arguments.steps or STEPS[arguments.kind]
-    return arguments
+    return parser.parse_args()
 
 
 @torch.no_grad()
