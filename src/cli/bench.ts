@@ -33,7 +33,7 @@ export type BenchResult = {
   readonly intervene: number;
   /** What the sweep's matrix products alone would take at the best rate reached in the same run. */
   readonly limit: number;
-  /** Largest anonymous memory: file mappings, which the system takes back at will, are not counted. */
+  /** Largest anonymous memory up to the end of the first trace: file mappings, which the system takes back at will, are not counted. */
   readonly peakBytes: number;
   readonly keptNodes: number;
   readonly keptEdges: number;
@@ -41,7 +41,7 @@ export type BenchResult = {
   readonly completeness: number;
 };
 
-/** Measures one size. `repeats` traces of it are made and the fastest is kept; memory is the peak of all. */
+/** Measures one size. `repeats` traces of it are made and the fastest is kept; memory is the peak of the first. */
 export async function benchOne(size: BenchSize, repeats: number): Promise<BenchResult> {
   using model = await loadModel(size.model);
   using set = loadTranscoders(size.transcoders, model.dimensions);
@@ -52,6 +52,7 @@ export async function benchOne(size: BenchSize, repeats: number): Promise<BenchR
   let best: Omit<BenchResult, 'limit' | 'peakBytes' | 'intervene'> | null = null;
   let multiplications = 0;
   let peak = 0;
+  let peakOfOne = 0;
   const watch = () => {
     peak = Math.max(peak, anonymousBytes());
   };
@@ -73,8 +74,9 @@ export async function benchOne(size: BenchSize, repeats: number): Promise<BenchR
     const nodeInfluence = influence(result.graph.incoming, result.graph.outputWeight);
     const kept = prune(result.graph, { nodeThreshold: 0.8, edgeThreshold: 0.98 }, nodeInfluence);
     const { replacement, completeness } = scores(result.graph, nodeInfluence);
-    watch();
     const ended = performance.now();
+    watch();
+    peakOfOne ||= peak;
     multiplications = result.multiplications;
     const seconds = Object.fromEntries(result.phases.map(({ phase, milliseconds }) => [phase, milliseconds / 1000]));
     seconds.prune = (ended - attributed) / 1000;
@@ -98,10 +100,9 @@ export async function benchOne(size: BenchSize, repeats: number): Promise<BenchR
     ids,
     repeats,
   });
-  watch();
   const rate = Math.max(rateBefore, await bestMatrixRate(model.dimensions.dModel));
   if (!best) throw new Error('nothing was measured');
-  return { ...best, intervene, limit: multiplications / rate, peakBytes: Math.max(peak, anonymousBytes()) };
+  return { ...best, intervene, limit: multiplications / rate, peakBytes: peakOfOne };
 }
 
 /** The fastest run with a feature of the last token turned off, nothing else held. */

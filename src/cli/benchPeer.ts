@@ -35,7 +35,7 @@ export async function runPeer(python: string, size: BenchSize, threads: number):
     throw new UserError(
       'bench.peer',
       `The peer could not be run: ${error.message.split('\n').filter(Boolean).at(-1)}`,
-      'Name a Python that has circuit-tracer 0.4.1, and a folder made by test/bench/make_bench_model.py.',
+      'Name a Python that has circuit-tracer 0.4.1 or 0.5.0, and a folder made by test/bench/make_bench_model.py.',
     );
   });
   const result: unknown = JSON.parse(/^RESULT (.*)$/m.exec(stdout)?.[1] ?? 'null');

@@ -3,12 +3,12 @@
 
     python peer.py DIR --tokens 16 --features 1000 --batch 256 [--threads 2] [--save GRAPH.safetensors]
 
-DIR is what `make_bench_model.py` wrote. Needs circuit-tracer 0.4.1 from its own repository (the package of that name on
-the package index is another party's). Prints one line, `RESULT {json}`: seconds and peak resident memory of this process.
+DIR is what `make_bench_model.py` wrote. Needs circuit-tracer, 0.4.1 from its own repository or 0.5.0. Prints one line, `RESULT {json}`: seconds and peak resident memory of this process.
 One configuration a process, because the peer keeps memory between runs.
 """
 
 import argparse
+import inspect
 import json
 import os
 import resource
@@ -49,7 +49,8 @@ def load_model(folder: str, threads: int):
         feature_output_hook="mlp.hook_out",
         device=cpu,
         dtype=torch.float32,
-        activation="relu",
+        # a set without thresholds has ReLU; version 0.4.1 has to be told
+        **({"activation": "relu"} if "activation" in inspect.signature(load_transcoder_set).parameters else {}),
         lazy_encoder=False,
         lazy_decoder=False,
     )

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { type AttributionRequest, Attributor } from '../../src/engine/attribution/attribute.ts';
-import { planBatches } from '../../src/engine/attribution/batches.ts';
+import { planBatches, shareOut } from '../../src/engine/attribution/batches.ts';
 import { checkMemory } from '../../src/engine/attribution/sources.ts';
 import { mostLikely, softmax } from '../../src/engine/attribution/targets.ts';
 import { ThreadChoice } from '../../src/engine/attribution/threadChoice.ts';
@@ -76,20 +76,26 @@ for (const name of cases) {
 test('batches hold every target once, highest layer first, over all positions that can matter', () => {
   const place = fc.record({ layer: fc.nat(30), pos: fc.integer({ min: 1, max: 60 }) });
   fc.assert(
-    fc.property(fc.array(place, { minLength: 1, maxLength: 300 }), (targets) => {
-      const batches = planBatches(targets, 1);
-      const seen = batches.flatMap((batch) => batch.targets).sort((a, b) => a - b);
-      assert.deepEqual(seen, [...targets.keys()]);
-      for (const { targets: members, topLayer, positions } of batches) {
-        for (const member of members) {
-          assert.ok(
-            targets[member].layer <= topLayer &&
-              targets[member].pos < positions.to &&
-              targets[member].pos >= positions.from,
-          );
+    fc.property(
+      fc.array(place, { minLength: 1, maxLength: 300 }),
+      fc.integer({ min: 1, max: 8 }),
+      (targets, atOnce) => {
+        const batches = shareOut(planBatches(targets, 1), targets, atOnce);
+        assert.ok(batches.length >= atOnce || batches.every(({ targets: members }) => members.length < 8));
+        const seen = batches.flatMap((batch) => batch.targets).sort((a, b) => a - b);
+        assert.deepEqual(seen, [...targets.keys()]);
+        for (const { targets: members, topLayer, positions } of batches) {
+          for (const member of members) {
+            assert.ok(
+              targets[member].layer <= topLayer &&
+                targets[members[0]].layer === topLayer &&
+                targets[member].pos < positions.to &&
+                targets[member].pos >= positions.from,
+            );
+          }
         }
-      }
-    }),
+      },
+    ),
   );
 });
 

@@ -72,6 +72,30 @@ test('a header that states more bytes than the file has, or than any header may 
   checkRefused(() => new SafetensorsFile(folder.path), /There is no file/);
 });
 
+test('a tensor read on another thread is the same, also when the file is closed or cut meanwhile', async () => {
+  await using folder = await temporaryFolder();
+  const count = 300_000;
+  const opened = open(folder.path, { a: { dtype: 'F32', shape: [count], data_offsets: [0, count * 4] } }, count * 4);
+  const tensor = opened.tensor('a');
+  const file = opened.path;
+  const values = Float32Array.from({ length: count }, (_, index) => index);
+  const bytes = fs.readFileSync(file);
+  const header = bytes.length - count * 4;
+  values.forEach((value, index) => bytes.writeFloatLE(value, header + index * 4));
+  fs.writeFileSync(file, bytes, { flag: 'r+' });
+  const into = new Float32Array(count - 5);
+  const reading = opened.load(tensor, new Uint8Array(into.buffer), 20);
+  opened[Symbol.dispose]();
+  await reading;
+  assert.deepEqual(into, values.subarray(5));
+  await assert.rejects(opened.load(tensor, new Uint8Array(8)), /is closed/);
+
+  using again = new SafetensorsFile(file);
+  await assert.rejects(again.load(tensor, new Uint8Array(into.buffer), 40), /bytes 40 to/);
+  fs.truncateSync(file, header + 400_000);
+  await assert.rejects(again.load(again.tensor('a'), new Uint8Array(into.buffer)), /is cut short/);
+});
+
 test('any damage to a file is refused or leaves tensors that lie inside it', async () => {
   await using folder = await temporaryFolder();
   const whole = fs.readFileSync(path.join(families, 'qwen2/model.safetensors'));

@@ -162,8 +162,9 @@ def describe_layer(model: Llama, transcoders: TranscoderSet, corpus: Corpus, tex
         }
         packed = gzip.compress(json.dumps(described, ensure_ascii=False, separators=(",", ":")).encode(), 6, mtime=0)
         records.append(struct.pack("<I", len(packed)) + packed)
-        # labels look at the strongest half only: a feature may be weakly on elsewhere
-        strong = tokens[values >= values[0] * 0.5]
+        # labels look at the stronger half only, since a feature may be weakly on elsewhere; at any of it, since the very
+        # strongest are often all of one word
+        strong = np.random.default_rng(f).permutation(tokens[values >= values[0] * 0.5])
         examples = []
         for t in choose_examples(corpus, strong[:2000], LABEL_EXAMPLES):
             document, position = int(corpus.document_of[t]), int(corpus.position_of[t])

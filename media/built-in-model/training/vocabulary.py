@@ -94,12 +94,12 @@ def quoted(words: Iterable[str], limit: int = 3) -> str:
     return ", ".join(f"“{word}”" if word.strip() else f"“{word!r}”" for word in list(words)[:limit])
 
 
-def _best_group(words: list[str], groups: dict[str, set[str]]) -> tuple[str, int, int] | None:
-    """The smallest group that holds nearly all of the words: its name, how many it holds, how many different ones."""
+def _best_group(words: list[str], groups: dict[str, set[str]], least: float = 0.85) -> tuple[str, int, int] | None:
+    """The smallest group that holds at least that share of the words: its name, how many it holds, how many different ones."""
     best = None
     for name, members in groups.items():
         inside = [w for w in words if w in members]
-        if len(inside) >= 0.85 * len(words) and len(set(inside)) >= 3 and (best is None or len(members) < best[3]):
+        if len(inside) >= least * len(words) and len(set(inside)) >= 3 and (best is None or len(members) < best[3]):
             best = (name, len(inside), len(set(inside)), len(members))
     return best[:3] if best else None
 
@@ -108,7 +108,7 @@ def label_of(examples: list[Example], raised: list[str], lexicon: Lexicon) -> tu
     """(label, what it was made from), or nothing if the examples share nothing evident.
 
     In this order: about one place; says a word or a kind of word (what follows and what it raises agree); on one word or one kind
-    of word; before one; on few words; after one.
+    of word; before one; on few words; after one; mostly on a word, about a place or on a kind of word.
     @param raised the words whose logits the feature raises most, best first
     """
     if len(examples) < 3:
@@ -122,7 +122,7 @@ def label_of(examples: list[Example], raised: list[str], lexicon: Lexicon) -> tu
     next_word, next_count = following_counts.most_common(1)[0] if following_counts else ("", 0)
     is_one_token = token_count >= 0.85 * n
     is_common_token = lexicon.share_of_tokens.get(token, 0) > 0.002
-    made_from = f"made from the top {n} examples: "
+    made_from = f"made from {n} examples at least half as strong as the strongest: "
     said = _what_it_says(following, raised, lexicon)
 
     # where: all about one place, which is the last one named up to the feature's token
@@ -166,6 +166,14 @@ def label_of(examples: list[Example], raised: list[str], lexicon: Lexicon) -> tu
         return f"{quoted(few)}" + (f" after {quoted([special[0]])}" if special else ""), f"{made_from}{covered} on {quoted(few)}"
     if special:
         return f"after {quoted([special[0]])}", f"{made_from}{special[1]} have “{special[0]}” before the token; {special[2]:.0%} of all texts do"
+    # what most of them share
+    if token_count >= 0.5 * n:
+        return f"mostly “{token}”", f"{made_from}{token_count} on “{token}”"
+    if place_count >= 0.6 * n:
+        return f"mostly about {place}", f"{made_from}in {place_count} the last place named is in {place}"
+    group = _best_group(tokens, KINDS, 0.6)
+    if group:
+        return f"mostly {group[0]}", f"{made_from}{group[1]} on {group[0]} ({group[2]} different)"
     return None
 
 

@@ -17,6 +17,8 @@ export const stepSize = 1024;
 export type BatchLimits = { readonly step: number; readonly rows: number };
 /** Fewer rows at once than this leave the products too thin. */
 const fewestRows = 8;
+/** A batch is not cut into smaller ones than this for the sake of a free core. */
+const fewestShared = 4;
 
 /**
  * Cuts targets into batches of like position and layer. Position tiles of several widths are tried and the cheapest plan
@@ -41,6 +43,20 @@ export function planBatches(
     }
   }
   return best;
+}
+
+/** Cuts the largest batches in two until there are as many as can be swept at once, or none is worth cutting. */
+export function shareOut(batches: readonly Batch[], targets: readonly Place[], atOnce: number): Batch[] {
+  const parts = [...batches];
+  while (parts.length < atOnce) {
+    parts.sort((a, b) => b.targets.length - a.targets.length);
+    const largest = parts[0];
+    const middle = Math.ceil((largest?.targets.length ?? 0) / 2);
+    if (middle < fewestShared) break;
+    const halves = [largest.targets.slice(0, middle), largest.targets.slice(middle)];
+    parts.splice(0, 1, ...halves.map((half) => ({ ...largest, targets: half, topLayer: targets[half[0]].layer })));
+  }
+  return parts;
 }
 
 /** Products, plus what a step costs however small it is. Rows count from their own layer down: they join there. */

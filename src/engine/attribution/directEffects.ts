@@ -1,4 +1,4 @@
-import { type Batch, batchCost, planBatches } from './batches.ts';
+import { type Batch, batchCost, planBatches, shareOut } from './batches.ts';
 import type { LocalModel, PositionRange } from './localModel.ts';
 import { type SharedSweep, sharedSweep } from './sharedSweep.ts';
 import type { Sources } from './sources.ts';
@@ -72,7 +72,9 @@ async function sweepInWorkers(
   const { count } = prepared.sources;
   const { dModel } = shared.dimensions;
   // The largest first, so that the workers end at about the same time.
-  const left = batches.toSorted((a, b) => batchCost(b, targets) - batchCost(a, targets));
+  const left = shareOut(batches, targets, workers.count).toSorted(
+    (a, b) => batchCost(b, targets) - batchCost(a, targets),
+  );
   let done = 0;
   await workers.sweep(
     shared,

@@ -38,6 +38,11 @@ export class SweepWorkers {
     process.once('exit', this.#onExit);
   }
 
+  /** How many batches are swept at once. */
+  get count(): number {
+    return this.#lanes.length;
+  }
+
   /**
    * Sweeps batches of one prompt, as many at a time as there are workers. When `next` or `done` throws, the rest is
    * given up and the error passed on.

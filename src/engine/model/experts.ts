@@ -25,7 +25,7 @@ export async function runExperts(
   const nPos = mlpNormScale.length;
   const { count, perToken } = config.experts!;
   const stored = weights.layout.layers[layer]!.experts!;
-  const routerMatrix = weights.matrix(layer, 'router');
+  const routerMatrix = await weights.matrix(layer, 'router');
   const router = await sessions.get(`router ${routerMatrix.type}`, () => routerGraph(config, routerMatrix.type));
   const outputs = await router.run({
     residMid: floatTensor(residMid, [nPos, dModel]),

@@ -1,5 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
+import { promisify } from 'node:util';
 import { UserError } from '../../protocol/errors.ts';
 import { widenBrainFloats, widenHalfFloats } from '../runtime/widen.ts';
 import { isRecord, parseJsonObject } from './readJson.ts';
@@ -27,6 +28,10 @@ export type StoredType = keyof typeof typeBytes;
 /** The format's own limit, held by every reader of it. */
 const maxHeaderBytes = 100_000_000;
 
+/** Less than this is read at once: handing it to another thread takes longer. */
+const leastAsideBytes = 2 ** 18;
+const readAside = promisify(fs.read);
+
 /** A tensor where it lies: nothing of it is in memory. */
 export type StoredTensor = {
   readonly name: string;
@@ -46,6 +51,8 @@ export class SafetensorsFile {
   readonly tensors: ReadonlyMap<string, StoredTensor>;
   readonly #descriptor: number;
   #closed = false;
+  /** How many reads are under way on other threads. */
+  #reads = 0;
 
   /** UserError when the file is missing, cut, or its header is not what the format allows. */
   constructor(file: string) {
@@ -76,16 +83,40 @@ export class SafetensorsFile {
 
   /** Fills `target` with the tensor's bytes, beginning at byte `from` of the tensor. */
   read(tensor: StoredTensor, target: Uint8Array, from = 0): void {
-    if (from < 0 || from + target.length > tensor.bytes) {
-      throw new Error(`bytes ${from} to ${from + target.length} of ${tensor.name}, which has ${tensor.bytes}`);
-    }
+    this.#checkRange(tensor, target, from);
     readFully(this.#descriptor, this.path, target, tensor.offset + from);
   }
 
+  /** As `read`, on another thread where there is much to read: several tensors at a time are read faster so. */
+  async load(tensor: StoredTensor, target: Uint8Array, from = 0): Promise<void> {
+    if (target.length < leastAsideBytes) return this.read(tensor, target, from);
+    this.#checkRange(tensor, target, from);
+    this.#reads++;
+    try {
+      for (let done = 0; done < target.length; ) {
+        const place = tensor.offset + from + done;
+        const { bytesRead } = await readAside(this.#descriptor, target, done, target.length - done, place);
+        if (bytesRead === 0) throw cut(this.path, place + target.length - done, place);
+        done += bytesRead;
+      }
+    } finally {
+      this.#reads--;
+      if (this.#closed && this.#reads === 0) fs.closeSync(this.#descriptor);
+    }
+  }
+
+  #checkRange(tensor: StoredTensor, target: Uint8Array, from: number): void {
+    if (this.#closed) throw new Error(`${this.path} is closed`);
+    if (from < 0 || from + target.length > tensor.bytes) {
+      throw new Error(`bytes ${from} to ${from + target.length} of ${tensor.name}, which has ${tensor.bytes}`);
+    }
+  }
+
+  /** Closes the file, once what is being read has been. */
   [Symbol.dispose](): void {
     if (this.#closed) return;
     this.#closed = true;
-    fs.closeSync(this.#descriptor);
+    if (this.#reads === 0) fs.closeSync(this.#descriptor);
   }
 }
 

@@ -233,8 +233,8 @@ export class Transformer implements LanguageModel {
     const { nPos, nKeys } = positions;
     const pattern = options.frozenPatterns?.(layer) ?? null;
     const frozen = options.frozenNorms?.layers[layer] ?? null;
-    const [query, key, value, attnOutput] = (['query', 'key', 'value', 'attnOutput'] as const).map((role) =>
-      this.weights.matrix(layer, role),
+    const [query, key, value, attnOutput] = await Promise.all(
+      (['query', 'key', 'value', 'attnOutput'] as const).map((role) => this.weights.matrix(layer, role)),
     );
     const vectors = this.#vectors(layer, attentionVectors);
     const variant: AttentionVariant = {
@@ -294,7 +294,9 @@ export class Transformer implements LanguageModel {
     if (this.#config.experts) {
       return runExperts(this.#config, this.weights, this.#sessions, layer, residMid, mlpNormScale);
     }
-    const [gate, up, down] = (['gate', 'up', 'down'] as const).map((role) => this.weights.matrix(layer, role));
+    const [gate, up, down] = await Promise.all(
+      (['gate', 'up', 'down'] as const).map((role) => this.weights.matrix(layer, role)),
+    );
     const vectors = this.#vectors(layer, mlpVectors);
     const variant: MlpVariant = {
       vectors: Object.keys(vectors) as LayerRole[],
@@ -345,7 +347,7 @@ export class Transformer implements LanguageModel {
     for (let from = 0; from < dVocab; from += rows) {
       options.signal?.throwIfAborted();
       const to = Math.min(dVocab, from + rows);
-      const unembedding = this.weights.unembeddingRows(from, to);
+      const unembedding = await this.weights.unembeddingRows(from, to);
       const session = await this.#sessions.get(`logits ${unembedding.type}`, () =>
         logitsGraph(this.#config, unembedding.type),
       );

@@ -83,15 +83,15 @@ export class WeightStore implements Weights {
     return stored.type === 'F16' ? 'float16' : 'bfloat16';
   }
 
-  /** A layer's projection, to be fed to a graph. */
-  matrix(layer: number, role: LayerRole): Matrix {
+  /** A layer's projection, to be fed to a graph. Several may be asked for at a time, of different roles. */
+  async matrix(layer: number, role: LayerRole): Promise<Matrix> {
     const stored = this.stored(layer, role);
     if (!stored) throw new Error(`layer ${layer} has no ${role}`);
     return this.#matrix(stored, role, 0, stored.shape[0]!);
   }
 
   /** Rows of the unembedding, to be fed to a graph. */
-  unembeddingRows(from: number, to: number): Matrix {
+  unembeddingRows(from: number, to: number): Promise<Matrix> {
     return this.#matrix(this.#layout.unembedding, 'unembedding', from, to);
   }
 
@@ -111,7 +111,7 @@ export class WeightStore implements Weights {
     return this.#layout;
   }
 
-  #matrix(stored: StoredTensor, use: string, from: number, to: number): Matrix {
+  async #matrix(stored: StoredTensor, use: string, from: number, to: number): Promise<Matrix> {
     const width = stored.shape[1]!;
     const dims = [to - from, width];
     if (this.#holds > 0) {
@@ -122,7 +122,7 @@ export class WeightStore implements Weights {
     const count = (to - from) * width;
     const bytesPer = stored.type === 'F32' ? 4 : 2;
     const buffer = this.#buffer(use, count * bytesPer);
-    stored.file.read(stored, new Uint8Array(buffer, 0, count * bytesPer), from * width * bytesPer);
+    await stored.file.load(stored, new Uint8Array(buffer, 0, count * bytesPer), from * width * bytesPer);
     const type = this.matrixType(stored);
     if (type === 'float32') return { type, tensor: floatTensor(new Float32Array(buffer, 0, count), dims) };
     return { type, tensor: halfTensor(new Uint16Array(buffer, 0, count), dims) };
