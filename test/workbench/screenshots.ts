@@ -30,10 +30,7 @@ async function picture(theme: string, name: string, steps: (workbench: Workbench
 mkdirSync(folder, { recursive: true });
 await picture('Default Dark Modern', 'trace', async () => {});
 await picture('Default Light Modern', 'feature', async (workbench) => {
-  await workbench
-    .treeItem(/^Layer/)
-    .last()
-    .click();
+  await workbench.treeItem(/^Layer 1/).click();
   await workbench.treeItem(/Texas/).first().click();
   const panel = workbench.webview();
   await panel.locator('.node-details .quantile').first().waitFor();
