@@ -43,7 +43,7 @@ const mostAdaptive = 4096;
 /** Attention patterns are kept up to this size, then made again in parts (`loadModel.ts`). */
 const mostPatternBytes = 1024 * megabyte;
 /** What features write is kept up to this size (`sources.ts`); larger prompts are swept in pieces (`sweepInPieces.ts`). */
-const mostWrittenBytes = 1024 * megabyte;
+const mostWrittenBytes = 2048 * megabyte;
 /** What a batch of a sweep in pieces takes, and at most all rows of effects (`sweepInPieces.ts`, `search.ts`). */
 const pieceBatchBytes = 1024 * megabyte;
 const mostRowBytes = 2048 * megabyte;

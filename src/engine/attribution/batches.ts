@@ -16,7 +16,7 @@ export const stepSize = 1024;
 /** How large a batch may be: rows × positions, and rows. */
 export type BatchLimits = { readonly step: number; readonly rows: number };
 /** Fewer rows at once than this leave the products too thin. */
-const fewestRows = 8;
+const fewestRows = 32;
 /** A batch is not cut into smaller ones than this for the sake of a free core. */
 const fewestShared = 4;
 

@@ -30,8 +30,11 @@ export type Sources = SourceColumns & {
   readonly errors: readonly Float32Array[];
 };
 
-/** What features write is kept in memory up to this size; beyond, it is read again for each batch of targets. */
-export const mostWrittenBytes = 2 ** 30;
+/**
+ * What features write is kept in memory up to this size, and to half of the memory that is free; beyond, it is read again
+ * for each batch of targets.
+ */
+export const mostWrittenBytes = 2 ** 31;
 
 /**
  * Encodes every layer: the features that are on. `onLayer` is called before each and may throw to cancel.
@@ -84,10 +87,11 @@ export async function gatherSources(
   const { run, set } = local;
   const nLayers = set.layers.length;
   const writtenBytes = bytesOfWritten(active, set);
-  const isKept = writtenBytes <= mostBytes;
+  const available = availableBytes();
+  const isKept = writtenBytes <= Math.min(mostBytes, available / 2);
   // Reconstruction and errors are kept in any case.
   const needed = 2 * nLayers * run.nPos * set.dModel * 4 + (isKept ? writtenBytes : 0);
-  checkMemory(needed, availableBytes(), active.count);
+  checkMemory(needed, available, active.count);
   const columns = sourceColumns(active, nLayers, run.nPos, firstPos);
   const all = { from: Math.min(firstPos, run.nPos), to: run.nPos };
   const written: WrittenBlock[] = [];
