@@ -35,6 +35,7 @@ await picture('Default Light Modern', 'feature', async (workbench) => {
   const panel = workbench.webview();
   await panel.locator('.node-details .quantile').first().waitFor();
   // All of the width for the graph and its card, and all of the height for the card.
+  await panel.locator('.node-details').click({ position: { x: 2, y: 2 } });
   await workbench.command('View: Toggle Maximize Editor Group');
   await panel.getByLabel('Show less of the summary').click();
   await panel.locator('.example mark').first().waitFor();
