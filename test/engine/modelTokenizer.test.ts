@@ -52,9 +52,11 @@ test('any text is tiled by the ranges of its tokens, and the tokens give it back
           end = token.range[1];
         }
         assert.equal(end, text.length);
-        assert.equal(tokenizer.decode(tokens.slice(1).map((token) => token.id)), text);
+        // To a tokenizer that writes spaces as ▁, the two are the same.
+        const asRead = folder === gemma ? text.replaceAll('▁', ' ') : text;
+        assert.equal(tokenizer.decode(tokens.slice(1).map((token) => token.id)), asRead);
       }),
-      { numRuns: 100 },
+      { numRuns: 100, examples: [['▁ '], ['a▁b ▁']] },
     );
   }
 });

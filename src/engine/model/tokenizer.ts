@@ -126,10 +126,15 @@ class FolderTokenizer implements Tokenizer {
     return {
       ids,
       ranges: rangesInText(
-        prompt.text,
+        this.#asRead(prompt.text),
         ids.map((id) => this.#bytes(id)),
       ),
     };
+  }
+
+  /** The text as far as the tokenizer can tell: one that writes a space as ▁ takes a ▁ for a space. */
+  #asRead(text: string): string {
+    return textOfBytes(this.#bytesOf('▁')) === ' ' ? text.replaceAll('▁', ' ') : text;
   }
 
   /** What is put in front of the given ids, so that position 0 is a special token. */
