@@ -87,7 +87,7 @@ export async function benchCommand(args: readonly string[], terminal: Terminal):
     terminal.out(`${row(result, peer, before && (before.get(sizeName(result)) ?? null), before !== null)}\n`);
   }
   const out = options.text('out');
-  if (out !== null) fs.writeFileSync(out, `${JSON.stringify(results, null, 1)}\n`);
+  if (out !== null) fs.writeFileSync(out, `${JSON.stringify(results, null, 2)}\n`);
   return 0;
 }
 

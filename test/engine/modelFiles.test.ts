@@ -81,7 +81,7 @@ test('a tensor read on another thread is the same, also when the file is closed 
   const values = Float32Array.from({ length: count }, (_, index) => index);
   const bytes = fs.readFileSync(file);
   const header = bytes.length - count * 4;
-  values.forEach((value, index) => bytes.writeFloatLE(value, header + index * 4));
+  for (const [index, value] of values.entries()) bytes.writeFloatLE(value, header + index * 4);
   fs.writeFileSync(file, bytes, { flag: 'r+' });
   const into = new Float32Array(count - 5);
   const reading = opened.load(tensor, new Uint8Array(into.buffer), 20);
