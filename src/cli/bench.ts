@@ -52,7 +52,6 @@ export async function benchOne(size: BenchSize, repeats: number): Promise<BenchR
   let best: Omit<BenchResult, 'limit' | 'peakBytes' | 'intervene'> | null = null;
   let multiplications = 0;
   let peak = 0;
-  let peakOfOne = 0;
   const watch = () => {
     peak = Math.max(peak, anonymousBytes());
   };
@@ -68,15 +67,15 @@ export async function benchOne(size: BenchSize, repeats: number): Promise<BenchR
         targets: { type: 'top', maxLogits: 10, logitProbability: 0.95 },
         settings: { batchSize: size.batch, updateInterval: 4, maxFeatureNodes: size.features, adaptiveShare: 0.02 },
       },
-      { onProgress: watch },
+      // Later traces find memory that an earlier one has not given back yet.
+      { onProgress: repeat === 0 ? watch : undefined },
     );
     const attributed = performance.now();
     const nodeInfluence = influence(result.graph.incoming, result.graph.outputWeight);
     const kept = prune(result.graph, { nodeThreshold: 0.8, edgeThreshold: 0.98 }, nodeInfluence);
     const { replacement, completeness } = scores(result.graph, nodeInfluence);
     const ended = performance.now();
-    watch();
-    peakOfOne ||= peak;
+    if (repeat === 0) watch();
     multiplications = result.multiplications;
     const seconds = Object.fromEntries(result.phases.map(({ phase, milliseconds }) => [phase, milliseconds / 1000]));
     seconds.prune = (ended - attributed) / 1000;
@@ -102,7 +101,7 @@ export async function benchOne(size: BenchSize, repeats: number): Promise<BenchR
   });
   const rate = Math.max(rateBefore, await bestMatrixRate(model.dimensions.dModel));
   if (!best) throw new Error('nothing was measured');
-  return { ...best, intervene, limit: multiplications / rate, peakBytes: peakOfOne };
+  return { ...best, intervene, limit: multiplications / rate, peakBytes: peak };
 }
 
 /** The fastest run with a feature of the last token turned off, nothing else held. */

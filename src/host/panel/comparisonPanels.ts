@@ -47,10 +47,9 @@ export class ComparisonPanels implements vscode.Disposable, vscode.WebviewPanelS
     await this.#show(entry, { left: kept.left, right: kept.right });
   }
 
-  /** The panels stay: a window that is reloaded shows them again, and closing them here would make it forget them. */
   dispose(): void {
     for (const listener of this.#listeners) listener.dispose();
-    for (const { page } of this.#entries) page.dispose();
+    for (const { panel } of [...this.#entries]) panel.dispose();
   }
 
   #adopt(panel: vscode.WebviewPanel): Entry {

@@ -82,10 +82,9 @@ export class GraphPanels implements vscode.Disposable, vscode.WebviewPanelSerial
     }
   }
 
-  /** The panels stay: a window that is reloaded shows them again, and closing them here would make it forget them. */
   dispose(): void {
     for (const listener of this.#listeners) listener.dispose();
-    for (const { page } of this.#entries) page.dispose();
+    for (const { panel } of [...this.#entries]) panel.dispose();
   }
 
   #create(title: string): Entry {
