@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { cpSync, mkdtempSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { constants, getPriority, tmpdir } from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
 import { after, test } from 'node:test';
@@ -58,6 +58,7 @@ test('a trace crosses the process with its progress, its typed arrays and the an
   assert.equal(predictions[0].text, ' Austin');
   assert.ok(predictions[0].probability > 0.9);
   assert.equal(tokens.length, graph.metadata.promptTokens.length);
+  assert.equal(getPriority(engine.pid ?? 0), constants.priority.PRIORITY_BELOW_NORMAL, 'the editor goes first');
   assert.ok(graph.edges.weight instanceof Float32Array && graph.edges.source instanceof Uint32Array);
   assert.ok(graph.nodes.some((node) => node.kind === 'feature'));
   for (const phase of ['load model', 'forward', 'features', 'direct effects']) assert.ok(phases.has(phase), phase);

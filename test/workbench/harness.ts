@@ -134,6 +134,14 @@ export class Workbench implements AsyncDisposable {
     return this.page.locator(`.activitybar .action-item a[aria-label^="${title}"]`);
   }
 
+  /** *Developer: Reload Window*; resolves when the extension's icon is there again. */
+  async reload(): Promise<void> {
+    await this.page.evaluate(() => document.body.setAttribute('data-before-reload', ''));
+    await this.command('Developer: Reload Window');
+    await this.page.locator('body:not([data-before-reload]) .part.statusbar').waitFor({ timeout: 60_000 });
+    await this.viewContainer('Prompt Circuits').waitFor();
+  }
+
   /** Runs a command through the command palette. */
   async command(title: string): Promise<void> {
     await this.page.keyboard.press('F1');

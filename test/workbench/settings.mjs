@@ -19,6 +19,8 @@ export const quietSettings = {
   'editor.minimap.enabled': false,
   'editor.codeLens': true,
   'window.confirmBeforeClose': 'never',
+  // An address that names a file to open would otherwise open nothing else, after a reload of the window too.
+  'window.restoreWindows': 'preserve',
 };
 
 export const serverArguments = [

@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import * as vscode from 'vscode';
 import { type GraphWeights, weightsDifference } from '../../graph/weights.ts';
@@ -13,6 +12,7 @@ import { duration, type Log } from '../log.ts';
 import type { OwnLabels } from '../ownLabels.ts';
 import type { Preview } from '../panel/graphPage.ts';
 import type { GraphPanels } from '../panel/graphPanels.ts';
+import { type Pause, PauseWatch } from '../pauses.ts';
 import type { Job, Jobs } from '../runJob.ts';
 import { showError } from '../showError.ts';
 import type { TracedPair } from '../traceCost.ts';
@@ -96,9 +96,6 @@ function weightsWarnings(earlier: Earlier | null, now: GraphWeights | undefined)
   return difference === null ? [] : [`The earlier trace of this prompt was made with other weights: ${difference}.`];
 }
 
-/** Milliseconds between two samples of the extension host's event loop. */
-const sampling = 5;
-
 /** Milliseconds between two reports of progress to the screen. */
 const progressInterval = 80;
 
@@ -112,8 +109,7 @@ async function traceChosen(
   const { engine, jobs, panels, traces, log } = services;
   const usual = readConfig(services.extensionPath);
   const config = options === null ? usual : withAttribution(usual, options.settings);
-  const delay = monitorEventLoopDelay({ resolution: sampling });
-  delay.enable();
+  using pauses = new PauseWatch();
   // Forking a process and making a panel hold up the extension host: each gets a turn of its own.
   engine.start();
   await nextTurn();
@@ -151,13 +147,10 @@ async function traceChosen(
       const written = traces.add(record, services.ownLabels.withKept(result.graph));
       panel.show({ type: 'trace', id: record.id });
       await written;
-      // What the histogram holds includes the time between two samples.
-      logTrace(log, result, performance.now() - started, delay.max / 1e6 - sampling);
+      logTrace(log, result, performance.now() - started, pauses.longest);
     } catch (error) {
       panel.show(isAbort(error) ? panelAfterCancel(traces) : { type: 'failed', error: asUserError(error) });
       throw error;
-    } finally {
-      delay.disable();
     }
   });
 }
@@ -265,12 +258,14 @@ function newRecord(
   };
 }
 
-function logTrace(log: Log, result: TraceResult, milliseconds: number, loopDelay: number): void {
+function logTrace(log: Log, result: TraceResult, milliseconds: number, pause: Pause): void {
   const { graph, tokens, phases, device } = result;
+  const { milliseconds: paused, ownMilliseconds: own } = pause;
   log.info(
     `traced ${tokens.length} tokens on ${device} in ${duration(milliseconds)}: ` +
       `${graph.nodes.length} nodes, ${graph.edges.weight.length} edges; ` +
-      `longest pause of the extension host ${loopDelay.toFixed(0)} ms`,
+      `longest pause of the extension host ${paused.toFixed(0)} ms` +
+      (own === null ? '' : `, own work at most ${own.toFixed(0)} ms at a time`),
   );
   log.info(`phases: ${phases.map(({ phase, milliseconds }) => `${phase} ${duration(milliseconds)}`).join(', ')}`);
 }
