@@ -34,7 +34,7 @@ export async function estimateFor(
     engine.call('inspectModel', { folder: modelFolder }, { signal }),
     engine.call('inspectTranscoders', { folder: transcoders }, { signal }),
   ]);
-  const machine = { memory: os.totalmem(), cores: os.availableParallelism() };
+  const machine = { memory: os.totalmem(), available: os.freemem(), cores: os.availableParallelism() };
   return estimateTrace({ model, set, ...size }, machine);
 }
 

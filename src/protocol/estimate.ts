@@ -1,8 +1,20 @@
 import type { AttributionSettings, ModelDescription, SetDescription } from './engine.ts';
+import {
+  mostAdaptiveFeatures,
+  mostCarryBytes,
+  mostHeldModelBytes,
+  mostPatternBytes,
+  mostRowBytes,
+  mostWrittenBytes,
+  mostWrittenShare,
+  pieceBatchBytes,
+} from './limits.ts';
 
 export type Machine = {
   /** Bytes of memory that all programs share. */
   readonly memory: number;
+  /** Bytes of it that are free; absent: all. */
+  readonly available?: number;
   readonly cores: number;
 };
 
@@ -31,22 +43,9 @@ const megabyte = 2 ** 20;
 
 /** The engine process before it has read anything: Node, onnxruntime and its compiled steps (measured: 190 MB). */
 const baseBytes = 190 * megabyte;
-/** Smaller models are kept in memory as float32 (`engine/model/weights.ts`). */
-const keptModelBytes = 256 * megabyte;
-/** Larger attention weights are read again in each sweep (`engine/attribution/localModel.ts`). */
-const keptCarryBytes = 512 * megabyte;
 /** Pieces of pre-activations, of the unembedding and of encoders (`encode.ts`, `transformer.ts`, `matrixProduct.ts`). */
 const largestPiece = 64 * megabyte;
 const smallPieces = 48 * megabyte;
-/** Adaptive mode attributes at most this many features (`engine/attribution/search.ts`). */
-const mostAdaptive = 4096;
-/** Attention patterns are kept up to this size, then made again in parts (`loadModel.ts`). */
-const mostPatternBytes = 1024 * megabyte;
-/** What features write is kept up to this size (`sources.ts`); larger prompts are swept in pieces (`sweepInPieces.ts`). */
-const mostWrittenBytes = 2048 * megabyte;
-/** What a batch of a sweep in pieces takes, and at most all rows of effects (`sweepInPieces.ts`, `search.ts`). */
-const pieceBatchBytes = 1024 * megabyte;
-const mostRowBytes = 2048 * megabyte;
 /** Features that fire at one layer and position: published sets aim at 10 to 150. */
 const activePerPlace = 60;
 /** Numbers per position and layer that a forward pass leaves, in multiples of dModel: residual, MLP input and output. */
@@ -72,7 +71,7 @@ const patience = 120;
  * 1.3 GB, 2 × 9.9 s); 2.6 B parameters, 8 tokens, 300 features: 0.87 GB and 14.8 s (here 0.84 GB, 2 × 5.8 s).
  */
 export function estimateTrace(size: TraceSize, machine: Machine): TraceEstimate {
-  const parts = memoryParts(size).sort((a, b) => b.bytes - a.bytes);
+  const parts = memoryParts(size, machine).sort((a, b) => b.bytes - a.bytes);
   const bytes = parts.reduce((sum, part) => sum + part.bytes, 0);
   const seconds = timeOf(size, machine);
   const verdict = bytes > mostOfMemory * machine.memory ? 'over' : seconds > patience ? 'slow' : 'fits';
@@ -88,8 +87,9 @@ function writtenBytes(size: TraceSize): number {
   return activeCount(size) * writesPerFeature(size) * size.model.dModel * float;
 }
 
-function isInPieces(size: TraceSize): boolean {
-  return writtenBytes(size) > mostWrittenBytes || patternBytes(size) > mostPatternBytes;
+function isInPieces(size: TraceSize, { memory, available = memory }: Machine): boolean {
+  const mostWritten = Math.min(mostWrittenBytes, mostWrittenShare * available);
+  return writtenBytes(size) > mostWritten || patternBytes(size) > mostPatternBytes;
 }
 
 /** Heads are 64 wide, or wider and fewer in larger models. */
@@ -100,7 +100,7 @@ function patternBytes({ model, nTokens }: TraceSize): number {
 function attributedCount(size: TraceSize): number {
   const active = activeCount(size);
   if (size.maxFeatureNodes === 'all') return active;
-  return Math.min(active, size.maxFeatureNodes === 'adaptive' ? mostAdaptive : size.maxFeatureNodes);
+  return Math.min(active, size.maxFeatureNodes === 'adaptive' ? mostAdaptiveFeatures : size.maxFeatureNodes);
 }
 
 /** Cross-layer features write to all layers from their own on: half of them, on average. */
@@ -108,21 +108,22 @@ function writesPerFeature({ set }: TraceSize): number {
   return set.kind === 'cross-layer' ? (set.nLayers + 1) / 2 : 1;
 }
 
-function memoryParts(size: TraceSize): { name: string; bytes: number }[] {
+function memoryParts(size: TraceSize, machine: Machine): { name: string; bytes: number }[] {
   const { model, set, nTokens } = size;
   const asFloats = model.parameters * float;
-  const isKept = asFloats <= keptModelBytes;
+  const isKept = asFloats <= mostHeldModelBytes;
   const carry = model.nLayers * attentionWidth * model.dModel ** 2 * float;
   const active = activeCount(size);
   const attributed = attributedCount(size);
   const sources = active + set.nLayers * nTokens;
-  const inPieces = isInPieces(size);
+  const inPieces = isInPieces(size, machine);
+  const isCut = inPieces || size.maxFeatureNodes === 'adaptive';
   // A target is reached from lower layers and earlier positions only: a third of all sources.
   const rows = (attributed * sources * float) / 3;
   return [
     { name: 'the engine', bytes: baseBytes + smallPieces },
     { name: 'weights', bytes: isKept ? asFloats : model.weightBytes / model.nLayers + 3 * largestPiece },
-    { name: 'attention weights', bytes: carry <= keptCarryBytes ? carry : (2 * carry) / model.nLayers },
+    { name: 'attention weights', bytes: carry <= mostCarryBytes ? carry : (2 * carry) / model.nLayers },
     {
       name: 'the forward pass',
       bytes:
@@ -134,8 +135,8 @@ function memoryParts(size: TraceSize): { name: string; bytes: number }[] {
       name: 'what features write',
       bytes: inPieces ? pieceBatchBytes + largestPiece : writtenBytes(size),
     },
-    { name: 'what features read', bytes: Math.min(attributed, mostAdaptive) * model.dModel * float },
-    { name: 'direct effects', bytes: inPieces ? Math.min(rows, mostRowBytes) : rows },
+    { name: 'what features read', bytes: Math.min(attributed, mostAdaptiveFeatures) * model.dModel * float },
+    { name: 'direct effects', bytes: isCut ? Math.min(rows, mostRowBytes) : rows },
   ];
 }
 
@@ -160,7 +161,7 @@ function timeOf(size: TraceSize, { memory, cores }: Machine): number {
 /** What makes a trace smaller, with a number that fits where there is one. */
 function adviceFor(size: TraceSize, machine: Machine): string {
   const isFine = (changed: TraceSize) =>
-    memoryParts(changed).reduce((sum, part) => sum + part.bytes, 0) <= mostOfMemory * machine.memory &&
+    memoryParts(changed, machine).reduce((sum, part) => sum + part.bytes, 0) <= mostOfMemory * machine.memory &&
     timeOf(changed, machine) <= patience;
   const advice: string[] = [];
   let nSourcePositions = size.nSourcePositions ?? size.nTokens;

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { cutAtCount } from '../../src/engine/attribution/cutAtCount.ts';
 import { RowStore } from '../../src/engine/attribution/rowStore.ts';
+import { SizeClasses } from '../../src/engine/attribution/sizeClasses.ts';
 import { errorColumn, pieceRanges } from '../../src/engine/attribution/writtenBlock.ts';
 import { openPrompt } from '../support/openPrompt.ts';
 import { checkClose } from '../support/tensors.ts';
@@ -147,11 +147,48 @@ test('at most the wanted number of values is above the cut, and one more would b
       fc.array(fc.float({ min: 0, max: 3, noNaN: true }), { minLength: 1, maxLength: 60 }),
       fc.nat(70),
       (values, most) => {
-        const cut = cutAtCount(Float64Array.from(values), most);
+        const cut = new SizeClasses().cutAtCount(Float32Array.from(values), most);
         const above = values.filter((value) => value > cut).length;
         const from = values.filter((value) => value >= cut).length;
         assert.ok(above <= most && (from > most || cut === 0));
       },
     ),
   );
+});
+
+test('the smallest values go that hold no more than may go, and the next larger ones would be too much', () => {
+  const sizes = fc.array(fc.float({ min: -3, max: 3, noNaN: true }), { minLength: 1, maxLength: 60 });
+  fc.assert(
+    fc.property(sizes, fc.double({ min: 0, max: 1, noNaN: true }), (values, share) => {
+      const total = values.reduce((sum, value) => sum + Math.abs(value), 0);
+      const cut = new SizeClasses().cutAtSum(Float32Array.from(values), share * total);
+      const gone = values.filter((value) => Math.abs(value) < cut.least);
+      assert.equal(values.length - gone.length, cut.count);
+      const sumOf = (some: readonly number[]) => some.reduce((sum, value) => sum + Math.abs(value), 0);
+      assert.ok(sumOf(gone) <= share * total * (1 + 1e-12));
+      // Sizes within 4 % of the least that stays are the class that would go next.
+      const withNext = values.filter((value) => Math.abs(value) < cut.least * 1.04);
+      assert.ok(withNext.length === gone.length || sumOf(withNext) > share * total * (1 - 1e-12));
+    }),
+  );
+});
+
+test('a row of which most is needed is kept whole, and drops nothing', async () => {
+  using prompt = await openPrompt('llama-plt-relu');
+  const { sources, local } = prompt;
+  const target = { layer: local.model.dimensions.nLayers, pos: sources.nPos - 1 };
+  const [even, steep] = [1, 0.5].map((ratio) => {
+    const store = new RowStore(sources, { keptShare: 0.999, mostPerRow: Number.POSITIVE_INFINITY });
+    store.add(
+      0,
+      target,
+      Float32Array.from({ length: sources.count }, (_, column) => ratio ** (column / 4)),
+    );
+    const sizes = new Float64Array(sources.count);
+    store.addSizes(0, 1, sizes);
+    return { store, kept: sizes.filter((size) => size > 0).length };
+  });
+  assert.equal(even.store.droppedShare, 0);
+  assert.ok(steep.kept < even.kept / 2 && steep.store.bytes < even.store.bytes);
+  assert.ok(steep.store.droppedShare > 0 && steep.store.droppedShare <= 1e-3);
 });

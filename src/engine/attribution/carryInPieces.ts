@@ -13,6 +13,9 @@ type State = {
   readonly gradient: Float32Array;
 };
 
+/** Rows of the last product at a time: few enough that they stay in the cache. */
+const rowsAtOnce = 2048;
+
 type CarryBuffers = {
   /** [row, source column] */
   readonly effects: Float32Array;
@@ -77,25 +80,30 @@ export async function carryInPieces(
     }
   }
   work.multiplications += nPos * nRows * nKeyValueHeads * dHead * dModel;
-  for (let from = 0; from < nPos; from += atOnce) {
-    const count = Math.min(atOnce, nPos - from) * nRows;
-    const part = gradient.subarray(from * nRows * dModel, (from * nRows + count) * dModel);
-    let sum = part;
-    for (let kvHead = 0; kvHead < nKeyValueHeads; kvHead++) {
-      const x = byKey[kvHead].subarray(from * perKey, from * perKey + count * dHead);
-      const w = value.subarray(kvHead * dHead * dModel, (kvHead + 1) * dHead * dModel);
-      const y = scratch.floats(`carried ${kvHead % 2}`, count * dModel);
-      await steps.projectOnto.run(
-        {
-          x: floatTensor(x, [count, dHead]),
-          w: floatTensor(w, [dHead, dModel]),
-          sum: floatTensor(sum, [count, dModel]),
-        },
-        { y: floatTensor(y, [count, dModel]) },
-      );
-      sum = y;
-    }
-    part.set(sum);
+  const width = nKeyValueHeads * dHead;
+  const place = (from: number) => from * nRows * dModel;
+  const positionsAtOnce = Math.max(1, Math.floor(rowsAtOnce / nRows));
+  for (let from = 0; from < nPos; from += positionsAtOnce) {
+    const to = Math.min(from + positionsAtOnce, nPos);
+    const count = (to - from) * nRows;
+    const x = scratch.floats('byHead', count * width);
+    byKey.forEach((ofHead, head) => {
+      for (let row = 0; row < count; row++) {
+        const start = from * perKey + row * dHead;
+        x.set(ofHead.subarray(start, start + dHead), row * width + head * dHead);
+      }
+    });
+    const part = gradient.subarray(place(from), place(to));
+    const y = scratch.floats('carried', part.length);
+    await steps.projectOnto.run(
+      {
+        x: floatTensor(x, [count, width]),
+        w: floatTensor(value, [width, dModel]),
+        sum: floatTensor(part, [count, dModel]),
+      },
+      { y: floatTensor(y, [count, dModel]) },
+    );
+    part.set(y);
   }
 }
 

@@ -1,8 +1,6 @@
+import { mostCarryBytes } from '../../protocol/limits.ts';
 import type { LanguageModel, ModelDimensions } from '../model/languageModel.ts';
 import { sharedFloats } from './sharedMemory.ts';
-
-/** Layer weights kept in float32 between steps up to this size; larger models read them from their files each step. */
-const keptWeightBytes = 512 * 2 ** 20;
 
 /** What carries a gradient back through one layer's attention. All norm gains and scales are folded in. */
 export type CarryWeights = {
@@ -14,7 +12,7 @@ export type CarryWeights = {
 
 /** Whether a model's weights are kept between steps. */
 export function keepsCarryWeights({ nLayers, dModel, nHeads, nKeyValueHeads, dHead }: ModelDimensions): boolean {
-  return nLayers * dModel * (nHeads + nKeyValueHeads) * dHead * 4 <= keptWeightBytes;
+  return nLayers * dModel * (nHeads + nKeyValueHeads) * dHead * 4 <= mostCarryBytes;
 }
 
 /** A model's weights as the sweep uses them: the same for every prompt. */

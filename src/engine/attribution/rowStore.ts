@@ -1,5 +1,4 @@
-import { cutAtShare } from '../../graph/prune.ts';
-import { cutAtCount } from './cutAtCount.ts';
+import { SizeClasses } from './sizeClasses.ts';
 import type { Target } from './sweepBatch.ts';
 import type { SourceColumns } from './writtenBlock.ts';
 
@@ -33,6 +32,7 @@ export class RowStore {
   readonly limits: RowLimits;
   readonly #columns: SourceColumns;
   readonly #rows = new Map<number, StoredRow>();
+  readonly #classes = new SizeClasses();
   #scratch = new Uint32Array(0);
   #bytes = 0;
   #whole = 0;
@@ -57,7 +57,7 @@ export class RowStore {
   add(key: number, target: Target, effects: Float32Array): void {
     this.drop(key);
     const ranges = this.#ranges(target);
-    const values = new Float32Array(countOf(ranges));
+    const values = new Float32Array(columnsIn(ranges));
     let next = 0;
     let sum = 0;
     for (const { from, to } of ranges) {
@@ -136,35 +136,36 @@ export class RowStore {
     this.#rows.delete(key);
   }
 
-  /** Only the largest values, up to the share and the number that are kept. */
+  /** Only the largest values, up to the share and the number that are kept; all of them where that takes less memory. */
   #largest(target: Target, values: Float32Array, sum: number): StoredRow {
     const { keptShare, mostPerRow } = this.limits;
-    const sizes = new Float64Array(values.length);
-    for (let place = 0; place < values.length; place++) sizes[place] = Math.abs(values[place]);
-    const least = keptShare < 1 ? cutAtShare(sizes, keptShare) : 0;
-    const isKept = (size: number) => size > 0 && size >= least;
-    let count = 0;
-    for (const size of sizes) if (isKept(size)) count++;
-    const above = count > mostPerRow ? cutAtCount(sizes, mostPerRow) : 0;
+    this.#whole += sum;
+    const cut =
+      keptShare < 1
+        ? this.#classes.cutAtSum(values, (1 - keptShare) * sum)
+        : { least: 0, count: values.reduce((count, value) => (value === 0 ? count : count + 1), 0) };
+    // An effect that is kept alone takes its column's number beside it.
+    if (values.length <= mostPerRow && cut.count > values.length / 2) return { target, values, columns: null, sum };
+    const above = cut.count > mostPerRow ? this.#classes.cutAtCount(values, mostPerRow) : 0;
     const all = this.#columnsOf(target);
-    const columns = new Uint32Array(Math.min(count, mostPerRow));
+    const columns = new Uint32Array(Math.min(cut.count, mostPerRow));
     const kept = new Float32Array(columns.length);
     let next = 0;
     let keptSum = 0;
-    for (let place = 0; place < sizes.length; place++) {
-      if (!isKept(sizes[place]) || sizes[place] <= above) continue;
+    for (let place = 0; place < values.length; place++) {
+      const size = Math.abs(values[place]);
+      if (size <= above || size < cut.least) continue;
       columns[next] = all[place];
       kept[next++] = values[place];
-      keptSum += sizes[place];
+      keptSum += size;
     }
-    this.#whole += sum;
     this.#dropped += Math.max(0, sum - keptSum);
     return { target, values: kept.subarray(0, next), columns: columns.subarray(0, next), sum };
   }
 
   #columnsOf(target: Target): Uint32Array {
     const ranges = this.#ranges(target);
-    const count = countOf(ranges);
+    const count = columnsIn(ranges);
     if (this.#scratch.length < count) this.#scratch = new Uint32Array(count);
     let next = 0;
     for (const { from, to } of ranges) for (let column = from; column < to; column++) this.#scratch[next++] = column;
@@ -189,7 +190,7 @@ export class RowStore {
   }
 }
 
-function countOf(ranges: readonly Range[]): number {
+function columnsIn(ranges: readonly Range[]): number {
   return ranges.reduce((sum, { from, to }) => sum + to - from, 0);
 }
 

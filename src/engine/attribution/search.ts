@@ -2,6 +2,7 @@ import type { NodeKind } from '../../graph/node.ts';
 import type { WeightedGraph } from '../../graph/prune.ts';
 import type { AttributionSettings } from '../../protocol/engine.ts';
 import { UserError } from '../../protocol/errors.ts';
+import { mostAdaptiveFeatures, mostRowBytes } from '../../protocol/limits.ts';
 import { encoderRows } from '../transcoders/featureRows.ts';
 import { type PreparedSweep, sweep } from './directEffects.ts';
 import type { LocalModel } from './localModel.ts';
@@ -15,8 +16,6 @@ import type { OutputTarget } from './targets.ts';
 
 /** Targets whose directions are in memory at a time. */
 const targetsAtOnce = 8192;
-/** Adaptive mode stops here even when influence is left over; the result says how much. */
-const mostAdaptiveFeatures = 4096;
 /** Fewest features that join in one round of adaptive mode: smaller rounds sweep badly. */
 const smallestAdaptiveRound = 256;
 
@@ -24,8 +23,7 @@ const smallestAdaptiveRound = 256;
 const keptShares = { usual: 0.999, large: 0.99 };
 const largeRowsBytes = 2 ** 30;
 
-/** Rows of prompts that are swept in pieces take at most this much, and each keeps at least so many effects. */
-const mostRowBytes = 2 ** 31;
+/** Where the rows have to be cut to fit, each keeps at least so many effects. */
 const leastPerRow = 1024;
 
 /**
@@ -39,9 +37,8 @@ export function rowLimits({ maxFeatureNodes }: SearchSettings, sources: Sources)
   const keptShare = isAdaptive ? share : 1;
   const wanted = isAdaptive ? mostAdaptiveFeatures : maxFeatureNodes === 'all' ? active.count : maxFeatureNodes;
   const rows = Math.min(wanted, active.count);
-  if (sources.written.length > 0 || rows * nColumns * 4 <= mostRowBytes) {
-    return { keptShare, mostPerRow: Number.POSITIVE_INFINITY };
-  }
+  const isExact = sources.written.length > 0 && !isAdaptive;
+  if (isExact || rows * nColumns * 4 <= mostRowBytes) return { keptShare, mostPerRow: Number.POSITIVE_INFINITY };
   const mostPerRow = Math.floor(mostRowBytes / rows / 8);
   if (mostPerRow >= leastPerRow) return { keptShare, mostPerRow };
   throw new UserError(

@@ -1,6 +1,7 @@
 import os from 'node:os';
 import process from 'node:process';
 import { UserError } from '../../protocol/errors.ts';
+import { mostWrittenBytes, mostWrittenShare } from '../../protocol/limits.ts';
 import type { ForwardResult, LanguageModel } from '../model/languageModel.ts';
 import { type ActiveFeatures, type Encoder, joinActive } from '../transcoders/encode.ts';
 import { featureInput, featureOutput } from '../transcoders/tapPoint.ts';
@@ -29,12 +30,6 @@ export type Sources = SourceColumns & {
   /** By layer: [pos, dModel] what the model gives there less the reconstruction; 0 at special positions. */
   readonly errors: readonly Float32Array[];
 };
-
-/**
- * What features write is kept in memory up to this size, and to half of the memory that is free; beyond, it is read again
- * for each batch of targets.
- */
-export const mostWrittenBytes = 2 ** 31;
 
 /**
  * Encodes every layer: the features that are on. `onLayer` is called before each and may throw to cancel.
@@ -88,7 +83,7 @@ export async function gatherSources(
   const nLayers = set.layers.length;
   const writtenBytes = bytesOfWritten(active, set);
   const available = availableBytes();
-  const isKept = writtenBytes <= Math.min(mostBytes, available / 2);
+  const isKept = writtenBytes <= Math.min(mostBytes, mostWrittenShare * available);
   // Reconstruction and errors are kept in any case.
   const needed = 2 * nLayers * run.nPos * set.dModel * 4 + (isKept ? writtenBytes : 0);
   checkMemory(needed, available, active.count);

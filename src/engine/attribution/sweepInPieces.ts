@@ -1,3 +1,4 @@
+import { pieceBatchBytes } from '../../protocol/limits.ts';
 import { floatTensor } from '../runtime/session.ts';
 import { type Batch, planBatches } from './batches.ts';
 import { carryInPieces } from './carryInPieces.ts';
@@ -16,7 +17,7 @@ export type PieceSizes = {
   /** Positions whose sources, or keys of one head whose pattern, are there. */
   readonly positions: number;
 };
-const usualSizes: PieceSizes = { batchBytes: 2 ** 30, positions: 256 };
+const usualSizes: PieceSizes = { batchBytes: pieceBatchBytes, positions: 256 };
 
 /**
  * Whether a prompt is too large for `sweep`: what its features write is not kept, or its attention patterns are not.

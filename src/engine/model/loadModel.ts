@@ -1,5 +1,6 @@
 import path from 'node:path';
 import type { ModelDescription } from '../../protocol/engine.ts';
+import { mostPatternBytes } from '../../protocol/limits.ts';
 import type { Provider } from '../runtime/session.ts';
 import { type ModelConfig, readConfig } from './config.ts';
 import type { LanguageModel } from './languageModel.ts';
@@ -8,9 +9,6 @@ import { ModelFiles } from './modelFiles.ts';
 import type { StoredTensor } from './safetensors.ts';
 import { Transformer } from './transformer.ts';
 import { WeightStore } from './weights.ts';
-
-/** Attention patterns are kept up to this size: 990 tokens of a model of 30 layers with 9 heads. */
-const mostPatternBytes = 2 ** 30;
 
 export type LoadModelOptions = {
   readonly device?: Provider;

@@ -1,3 +1,4 @@
+import { mostHeldModelBytes } from '../../protocol/limits.ts';
 import { floatTensor, halfTensor, type Tensor } from '../runtime/session.ts';
 import type { ModelConfig } from './config.ts';
 import type { LayerRole } from './families.ts';
@@ -11,8 +12,6 @@ export type MatrixType = 'float32' | 'float16' | 'bfloat16';
 /** A matrix ready to be fed, valid until the next one of the same role is asked for. */
 export type Matrix = { readonly type: MatrixType; readonly tensor: Tensor };
 
-/** Models whose weights take less than this as float32 keep them in memory: reading them again costs more than they do. */
-const alwaysHeldBytes = 256 * 2 ** 20;
 /** Models above it (about a billion parameters) are read from their files even for many runs in a row. */
 const mostHeldBytes = 4 * 2 ** 30;
 
@@ -31,7 +30,7 @@ export class WeightStore implements Weights {
   constructor(config: ModelConfig, layout: ModelLayout) {
     this.#config = config;
     this.#layout = layout;
-    this.#holds = floatBytes(layout) <= alwaysHeldBytes ? 1 : 0;
+    this.#holds = floatBytes(layout) <= mostHeldModelBytes ? 1 : 0;
   }
 
   /** Keeps every matrix that is used in memory until the result is disposed of: for many runs of the same model. */
