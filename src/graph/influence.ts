@@ -118,8 +118,9 @@ export function incomingEdges(nNodes: number, edges: Edges): IncomingEdges {
   return { nNodes, start, source, weight };
 }
 
-function outgoingCounts(incoming: IncomingEdges): Uint32Array {
-  const counts = new Uint32Array(incoming.nNodes);
-  for (const source of incoming.source) counts[source]++;
+function outgoingCounts({ nNodes, source }: IncomingEdges): Uint32Array {
+  const counts = new Uint32Array(nNodes);
+  // Over millions of edges an iterator takes ten times as long as a number.
+  for (let edge = 0; edge < source.length; edge++) counts[source[edge]]++;
   return counts;
 }

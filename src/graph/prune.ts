@@ -79,7 +79,9 @@ export function cutAtShare(values: Float64Array, share: number): number {
     return asBits[3];
   };
   let total = 0;
-  for (const value of values) {
+  // Over millions of edges an iterator takes ten times as long as a number.
+  for (let index = 0; index < values.length; index++) {
+    const value = values[index];
     if (value > 0) {
       sums[classOf(value)] += value;
       total += value;
@@ -170,7 +172,7 @@ function isFeature(kind: NodeKind): boolean {
 
 function keptEdges(incoming: IncomingEdges, edges: Uint8Array): { edge: Uint32Array; target: Uint32Array } {
   let count = 0;
-  for (const kept of edges) count += kept;
+  for (let edge = 0; edge < edges.length; edge++) count += edges[edge];
   const edge = new Uint32Array(count);
   const target = new Uint32Array(count);
   let next = 0;

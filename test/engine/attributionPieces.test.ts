@@ -94,6 +94,15 @@ test('ranges of positions cover all of them once and stay within their limit', a
   }
 });
 
+/** The wanted effects of the row 0, by column. */
+function pickFrom(store: RowStore, wanted: Uint32Array): [column: number, value: number][] {
+  const most = store.mostPicked(0, wanted);
+  const into = { source: new Uint32Array(most + 1), weight: new Float32Array(most + 1) };
+  const count = store.pick(0, wanted, into, 1) - 1;
+  assert.ok(count <= most && into.source[0] === 0, 'what is picked is put where it was asked for');
+  return Array.from({ length: count }, (_, i) => [wanted[into.source[i + 1]], into.weight[i + 1]]);
+}
+
 test('a row that may keep only so many effects keeps the largest, and tells how much that drops', async () => {
   using prompt = await openPrompt('llama-plt-relu');
   const { sources, local } = prompt;
@@ -102,8 +111,7 @@ test('a row that may keep only so many effects keeps the largest, and tells how 
   const target = { layer: local.model.dimensions.nLayers, pos: sources.nPos - 1 };
   store.add(0, target, row);
   const all = Uint32Array.from(row.keys());
-  const picked: [column: number, value: number][] = [];
-  store.pick(0, all, (place, value) => picked.push([place, value]));
+  const picked = pickFrom(store, all);
   const sizes = Array.from(row, Math.abs).sort((a, b) => b - a);
   assert.deepEqual(
     picked.map(([, value]) => Math.abs(value)).sort((a, b) => b - a),
@@ -133,8 +141,7 @@ test('the effects of some sources, and the sizes of all, are those of the row, w
     for (const [column, size] of sizes.entries()) if (size > 0) assert.equal(size, Math.abs(row[column]) * 2);
     for (const step of [1, 2, 7]) {
       const wanted = Uint32Array.from(row.keys()).filter((column) => column % step === step - 1);
-      const picked = new Map<number, number>();
-      store.pick(0, wanted, (place, value) => picked.set(wanted[place], value));
+      const picked = new Map(pickFrom(store, wanted));
       assert.deepEqual([...picked.keys()], [...wanted].filter(isKept));
       for (const [column, value] of picked) assert.equal(value, row[column]);
     }

@@ -15,6 +15,9 @@ type StoredRow = {
   readonly sum: number;
 };
 
+/** Effects by the places of their sources. */
+export type PickedEffects = { readonly source: Uint32Array; readonly weight: Float32Array };
+
 /** How much of each row is kept. */
 export type RowLimits = {
   /** The largest effects that together hold this share of the row's weight; 1: everything. */
@@ -90,20 +93,35 @@ export class RowStore {
     }
   }
 
+  /** At most so many effects would `pick` give. */
+  mostPicked(key: number, wanted: Uint32Array): number {
+    const { columns, target } = this.#row(key);
+    if (columns) return Math.min(columns.length, wanted.length);
+    return this.#ranges(target).reduce(
+      (count, { from, to }) => count + lowerBound(wanted, to, 0) - lowerBound(wanted, from, 0),
+      0,
+    );
+  }
+
   /**
    * The effects of some sources only, in their order; those that are 0 or were not kept are left out.
    * @param wanted columns, ascending
-   * @param take gets the place among `wanted`, and the effect
+   * @param into gets the place of each source among `wanted`, and its effect, from `next` on
+   * @returns the place in `into` after the last
    */
-  pick(key: number, wanted: Uint32Array, take: (place: number, value: number) => void): void {
+  pick(key: number, wanted: Uint32Array, into: PickedEffects, next: number): number {
     const { columns, values, target } = this.#row(key);
+    const { source, weight } = into;
     if (columns) {
       for (let place = 0, i = 0; place < wanted.length && i < columns.length; ) {
         if (wanted[place] < columns[i]) place++;
         else if (columns[i] < wanted[place]) i++;
-        else take(place++, values[i++]);
+        else {
+          source[next] = place++;
+          weight[next++] = values[i++];
+        }
       }
-      return;
+      return next;
     }
     let place = 0;
     let first = 0;
@@ -111,10 +129,13 @@ export class RowStore {
       place = lowerBound(wanted, from, place);
       for (; place < wanted.length && wanted[place] < to; place++) {
         const value = values[first + wanted[place] - from];
-        if (value !== 0) take(place, value);
+        if (value === 0) continue;
+        source[next] = place;
+        weight[next++] = value;
       }
       first += to - from;
     }
+    return next;
   }
 
   #row(key: number): StoredRow {

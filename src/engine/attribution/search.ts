@@ -150,23 +150,20 @@ export class Search {
       keys.set(nNodes - this.#outputs.length + index, active.count + index);
     });
 
+    let most = 0;
+    for (const key of keys.values()) most += this.#store.mostPicked(key, columns);
+    const edges = { source: new Uint32Array(most), weight: new Float32Array(most) };
     const start = new Uint32Array(nNodes + 1);
-    for (let node = 0; node < nNodes; node++) {
-      let edges = 0;
+    for (let node = 0, next = 0; node < nNodes; node++) {
       const key = keys.get(node);
-      if (key !== undefined) this.#store.pick(key, columns, () => edges++);
-      start[node + 1] = start[node] + edges;
+      if (key !== undefined) {
+        next = this.#store.pick(key, columns, edges, next);
+        if (!keepsRows) this.#store.drop(key);
+      }
+      start[node + 1] = next;
     }
-    const source = new Uint32Array(start[nNodes]);
-    const weight = new Float32Array(start[nNodes]);
-    for (const [node, key] of keys) {
-      let next = start[node];
-      this.#store.pick(key, columns, (place, value) => {
-        source[next] = place;
-        weight[next++] = value;
-      });
-      if (!keepsRows) this.#store.drop(key);
-    }
+    const source = edges.source.subarray(0, start[nNodes]);
+    const weight = edges.weight.subarray(0, start[nNodes]);
     const kinds = Array.from({ length: nNodes }, (_, node): NodeKind => {
       if (node < selected.length) return 'feature';
       if (node < selected.length + nErrors) return 'error';
