@@ -1,8 +1,8 @@
 import type { Host } from './host.ts';
 import { inspecting } from './inspector.ts';
+import { cardRequested } from './messageUpdates.ts';
 import { tellInterventions } from './steeringSync.ts';
 import type { Remembered, Store, ViewState } from './store.ts';
-import { cardRequested } from './updates.ts';
 import { featureKey } from './visible.ts';
 
 /** Tells the extension what the reader did, and asks it for what the page lacks. */

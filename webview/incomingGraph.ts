@@ -3,8 +3,8 @@ import { inSlices } from '../src/graph/steps.ts';
 import type { ToPanel } from '../src/protocol/panel.ts';
 import type { Activity } from './activity.ts';
 import { indexSteps } from './graphIndex.ts';
+import { receive, showIndexed } from './messageUpdates.ts';
 import type { Store } from './store.ts';
-import { receive, showIndexed } from './updates.ts';
 
 type Coming = Extract<ToPanel, { readonly type: 'graphComing' }>;
 

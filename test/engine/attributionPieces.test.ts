@@ -199,3 +199,15 @@ test('a row of which most is needed is kept whole, and drops nothing', async () 
   assert.ok(steep.kept < even.kept / 2 && steep.store.bytes < even.store.bytes);
   assert.ok(steep.store.droppedShare > 0 && steep.store.droppedShare <= 1e-3);
 });
+
+test('what features write is kept while it takes at most a third of the free memory, and read again beyond', async () => {
+  using prompt = await openPrompt('llama-plt-relu');
+  const bytes = prompt.sources.active.count * prompt.local.set.dModel * 4;
+  for (const [times, isKept] of [
+    [3.1, true],
+    [2.9, false],
+  ] as const) {
+    using other = await openPrompt('llama-plt-relu', { available: times * bytes });
+    assert.equal(other.sources.written.length > 0, isKept, `${times} times what features write is free`);
+  }
+});

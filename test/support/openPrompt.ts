@@ -44,6 +44,8 @@ type PromptOptions = {
   readonly patternBytes?: number;
   /** Of what features write. */
   readonly mostBytes?: number;
+  /** Memory that counts as free. */
+  readonly available?: number;
   /** [nPos] 1 where features are sources of their own. */
   readonly sourceMask?: Uint8Array;
   /** Threads that sweep beside each other; absent: as many as the engine takes for such a model. */
@@ -54,7 +56,7 @@ type PromptOptions = {
 
 /** A prompt ready for the sweep, with an output direction of its own. */
 export async function openPrompt(name: string, options: PromptOptions = {}) {
-  const { patternBytes, mostBytes, sourceMask, workers } = options;
+  const { patternBytes, mostBytes, available, sourceMask, workers } = options;
   const pair = await openPair(name, patternBytes);
   const { model, set, request } = pair;
   const noWait = async () => {};
@@ -62,7 +64,7 @@ export async function openPrompt(name: string, options: PromptOptions = {}) {
   const run = await model.forward(request.ids, { logits: 'none' });
   const active = await findActiveFeatures(model, set, encoder, run, request.firstPos, noWait, sourceMask);
   const local = new LocalModel(model, set, run, new CarryWeightStore(model, workers !== undefined));
-  const sources = await gatherSources(local, encoder, active, request.firstPos, noWait, mostBytes);
+  const sources = await gatherSources(local, encoder, active, request.firstPos, noWait, { mostBytes, available });
   const direction = Float32Array.from({ length: set.dModel }, (_, i) => Math.sin(i + 1));
   return {
     local,

@@ -5,8 +5,9 @@ import type { Palette } from '../../webview/drawing/palette.ts';
 import { exportGraph } from '../../webview/exports/exportGraph.ts';
 import { graphAsSvg } from '../../webview/exports/picture.ts';
 import { graphAsHtml } from '../../webview/exports/webPage.ts';
+import { receive } from '../../webview/messageUpdates.ts';
 import { initialState } from '../../webview/store.ts';
-import { editLabel, group, receive, setArea } from '../../webview/updates.ts';
+import { editLabel, group, setArea } from '../../webview/updates.ts';
 import { dallasTrace } from '../support/sampleTrace.ts';
 
 const palette: Palette = {

@@ -4,10 +4,11 @@ import { nodesOfEdit } from '../../src/graph/editsOfNodes.ts';
 import { type GraphEdit, plainRun } from '../../src/graph/interventions.ts';
 import { requestedEdits } from '../../src/protocol/interventionRequest.ts';
 import type { FromPanel } from '../../src/protocol/panel.ts';
+import { receive } from '../../webview/messageUpdates.ts';
 import { changedNodes, changeEdit, editedNodes, noRun, noSteering, withEdit } from '../../webview/steeringState.ts';
 import { tellInterventions } from '../../webview/steeringSync.ts';
 import { createStore, initialState } from '../../webview/store.ts';
-import { addEdit, receive, setSteering } from '../../webview/updates.ts';
+import { addEdit, setSteering } from '../../webview/updates.ts';
 import { dallasTrace } from '../support/sampleTrace.ts';
 
 const trace = dallasTrace();

@@ -3,12 +3,13 @@ import { test } from 'node:test';
 import { claimKey, edgeClaim, groupClaim, nothingTested, withResult } from '../../webview/claims.ts';
 import { createDeriver } from '../../webview/derive.ts';
 import { indexGraph } from '../../webview/graphIndex.ts';
+import { receive } from '../../webview/messageUpdates.ts';
 import { proposeGroups } from '../../webview/proposals.ts';
 import { findNodes } from '../../webview/search.ts';
 import { tokenChanges } from '../../webview/steeringState.ts';
 import { initialState } from '../../webview/store.ts';
 import { subgraphOf, subgraphScores } from '../../webview/subgraph.ts';
-import { dismiss, receive } from '../../webview/updates.ts';
+import { dismiss } from '../../webview/updates.ts';
 import { showToken, signedPercent } from '../../webview/words.ts';
 import { dallasTrace, sampleCard } from '../support/sampleTrace.ts';
 

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createDeriver } from '../../webview/derive.ts';
 import { nameForGroup } from '../../webview/groupName.ts';
+import * as messages from '../../webview/messageUpdates.ts';
 import type { Update } from '../../webview/store.ts';
 import { createStore, initialState } from '../../webview/store.ts';
 import * as updates from '../../webview/updates.ts';
@@ -15,7 +16,7 @@ const ids = texas.map((node) => nodes[node].id);
 /** The state after a graph was shown and the given updates applied. */
 function after(...applied: readonly Update[]) {
   const store = createStore(initialState(null));
-  store.apply(updates.receive({ type: 'showGraph', trace }));
+  store.apply(messages.receive({ type: 'showGraph', trace }));
   for (const update of applied) store.apply(update);
   return store.state();
 }
@@ -83,15 +84,15 @@ test('frozen hovering stays where it is', () => {
 
 test('a trace that is sent again keeps the selection, another trace does not', () => {
   const selected = after(updates.select(texas[0]));
-  const again = updates.receive({ type: 'showGraph', trace: { ...trace, graph: { ...trace.graph } } })(selected);
+  const again = messages.receive({ type: 'showGraph', trace: { ...trace, graph: { ...trace.graph } } })(selected);
   assert.equal(again.selected, texas[0]);
-  const other = updates.receive({ type: 'showGraph', trace: { ...trace, id: 'other' } })(selected);
+  const other = messages.receive({ type: 'showGraph', trace: { ...trace, id: 'other' } })(selected);
   assert.equal(other.selected, null);
 });
 
 test('ids of another graph are skipped', () => {
   const view = { pinned: ['nobody', ids[0]], supernodes: [{ label: 'x', members: ['nowhere'] }] };
-  const state = updates.receive({ type: 'showGraph', trace: dallasTrace(view) })(initialState(null));
+  const state = messages.receive({ type: 'showGraph', trace: dallasTrace(view) })(initialState(null));
   const derived = createDeriver()(state);
   assert.equal(derived?.pinned.size, 1);
   assert.equal(derived?.subgraph.boxes.length, 2);
@@ -99,10 +100,10 @@ test('ids of another graph are skipped', () => {
 
 test('cards and labels bring the features’ frequencies', () => {
   const card = sampleCard(3, 113);
-  const state = updates.receive({ type: 'featureCard', layer: 3, feature: 113, card })(after());
+  const state = messages.receive({ type: 'featureCard', layer: 3, feature: 113, card })(after());
   assert.equal(state.frequencies.get('3/113'), card.activationFrequency);
   const labels = [{ layer: 1, feature: 127, label: 'articles', frequency: 0.2 }];
-  const labelled = updates.receive({ type: 'labels', labels })(state);
+  const labelled = messages.receive({ type: 'labels', labels })(state);
   assert.equal(labelled.frequencies.get('1/127'), 0.2);
   assert.equal(labelled.setLabels.get('1/127')?.label, 'articles');
 });

@@ -1,7 +1,7 @@
 import type { ComparedTraces, Side, ToComparison } from '../../src/protocol/comparison.ts';
+import { receive as receiveInPane } from '../messageUpdates.ts';
 import type { Update, ViewState } from '../store.ts';
 import { initialState } from '../store.ts';
-import { receive as receiveInPane } from '../updates.ts';
 import { startThreshold } from '../visible.ts';
 import type { Shown, Sorting } from './differences.ts';
 import { counterpart, type Pairing, type Pane, pairTraces, paneNames } from './pairing.ts';

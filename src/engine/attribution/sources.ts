@@ -31,6 +31,8 @@ export type Sources = SourceColumns & {
   readonly errors: readonly Float32Array[];
 };
 
+export type SourceLimits = { readonly mostBytes?: number; readonly available?: number };
+
 /**
  * Encodes every layer: the features that are on. `onLayer` is called before each and may throw to cancel.
  * @param mask [nPos] 1 where features are sources of their own; null: everywhere
@@ -69,7 +71,8 @@ function rangesOf(mask: Uint8Array, firstPos: number): PositionRange[] {
 /**
  * Reads the active features' decoder rows and takes the transcoders' output apart from the model's. Where features are
  * no sources of their own, their layer's error holds all that the MLP writes but bias and skip.
- * @param mostBytes of what features write that may be kept
+ * @param limits.mostBytes of what features write that may be kept
+ * @param limits.available memory that is free, in bytes
  */
 export async function gatherSources(
   local: LocalModel,
@@ -77,12 +80,11 @@ export async function gatherSources(
   active: ActiveFeatures,
   firstPos: number,
   onLayer: (layer: number) => Promise<void>,
-  mostBytes = mostWrittenBytes,
+  { mostBytes = mostWrittenBytes, available = availableBytes() }: SourceLimits = {},
 ): Promise<Sources> {
   const { run, set } = local;
   const nLayers = set.layers.length;
   const writtenBytes = bytesOfWritten(active, set);
-  const available = availableBytes();
   const isKept = writtenBytes <= Math.min(mostBytes, mostWrittenShare * available);
   // Reconstruction and errors are kept in any case.
   const needed = 2 * nLayers * run.nPos * set.dModel * 4 + (isKept ? writtenBytes : 0);
