@@ -11,9 +11,9 @@ export const mostCarryBytes = 512 * megabyte;
 /** Attention patterns are kept up to this size; those of longer prompts are made again in parts. */
 export const mostPatternBytes = 1024 * megabyte;
 /** What features write is kept up to this size; beyond, it is read again for each batch of targets. */
-export const mostWrittenBytes = 4096 * megabyte;
+export const mostWrittenBytes = 2048 * megabyte;
 /** The same as a share of the memory that is free. */
-export const mostWrittenShare = 1 / 3;
+export const mostWrittenShare = 1 / 2;
 /** Gradients and effects of the rows that are swept together when a prompt is swept in pieces, about. */
 export const pieceBatchBytes = 1024 * megabyte;
 /** All rows of effects take at most this much where how much is enough may be chosen. */

@@ -200,12 +200,12 @@ test('a row of which most is needed is kept whole, and drops nothing', async () 
   assert.ok(steep.store.droppedShare > 0 && steep.store.droppedShare <= 1e-3);
 });
 
-test('what features write is kept while it takes at most a third of the free memory, and read again beyond', async () => {
+test('what features write is kept while it takes at most half of the free memory, and read again beyond', async () => {
   using prompt = await openPrompt('llama-plt-relu');
   const bytes = prompt.sources.active.count * prompt.local.set.dModel * 4;
   for (const [times, isKept] of [
-    [3.1, true],
-    [2.9, false],
+    [2.1, true],
+    [1.9, false],
   ] as const) {
     using other = await openPrompt('llama-plt-relu', { available: times * bytes });
     assert.equal(other.sources.written.length > 0, isKept, `${times} times what features write is free`);

@@ -18,6 +18,15 @@ for (const name of cases) {
   });
 }
 
+for (const name of cases) {
+  test(`on ${name} a prompt that was laid out for threads, but is too long for them, is swept here all the same`, async () => {
+    using here = await openPrompt(name);
+    using laidOut = await openPrompt(name, { workers: 1 });
+    assert.ok(laidOut.sources.written.every(({ vectors }) => vectors.buffer instanceof SharedArrayBuffer));
+    assert.deepEqual(await laidOut.effects(), await here.effects());
+  });
+}
+
 test('threads beside each other stop when the sweep is given up, and sweep again', async () => {
   const given = new Error('given up');
   let calls = 0;

@@ -92,7 +92,7 @@ test('four thousand tokens on a small model take less than 8 GB, and fewer sourc
   assert.ok(estimateTrace({ ...long, nSourcePositions: 100 }, machine).seconds < seconds);
 });
 
-test('where a third of the free memory does not hold what features write, less is told, because less is taken', () => {
+test('where half of the free memory does not hold what features write, less is told, because less is taken', () => {
   const size = { ...gemma2b, nTokens: 120 };
   const [free, full] = [12, 2].map((gigabytes) => estimateTrace(size, { ...laptop, available: gigabytes * gigabyte }));
   const written = ({ parts }: typeof free) => parts.find(({ name }) => name === 'what features write')?.bytes ?? 0;

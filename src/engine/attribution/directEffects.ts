@@ -1,5 +1,6 @@
 import { type Batch, batchCost, planBatches, shareOut } from './batches.ts';
 import type { LocalModel, PositionRange } from './localModel.ts';
+import { PrivateCopies } from './sharedMemory.ts';
 import { type SharedSweep, sharedSweep } from './sharedSweep.ts';
 import type { Sources } from './sources.ts';
 import { carrySpecialTokens, type SpecialTokens } from './specialTokens.ts';
@@ -102,17 +103,28 @@ async function sweepInWorkers(
   );
 }
 
-/** A prompt as it lies in this thread's memory. */
+/** A prompt as this thread sweeps it: what worker threads could see of it goes through private copies, layer by layer. */
 function promptOf({ local, sources, special }: PreparedSweep): SweepPrompt {
+  const copies = new PrivateCopies();
   return {
     dimensions: local.model.dimensions,
     nColumns: sources.count,
     firstTokenColumn: tokenColumn(sources, 0),
     special,
-    carryWeights: (layer) => local.carryWeights(layer),
+    carryWeights: (layer) => {
+      const { output, value } = local.carryWeights(layer);
+      return { output: copies.of('output', output), value: copies.of('value', value) };
+    },
     carryPattern: (layer, queries, keys) => local.carryPattern(layer, queries, keys),
-    skipWeights: (layer) => local.skipWeights(layer),
-    blockBelow: (layer, positions) => blockBelow(sources, local.run.tokenVectors, layer, positions),
+    skipWeights: (layer) => {
+      const skip = local.skipWeights(layer);
+      return skip && { ...skip, matrix: copies.of('skip', skip.matrix) };
+    },
+    blockBelow: (layer, positions) => {
+      const block = blockBelow(sources, local.run.tokenVectors, layer, positions);
+      const length = (positions.to - positions.from) * block.width * local.model.dimensions.dModel;
+      return { ...block, vectors: copies.of('vectors', block.vectors.subarray(0, length)) };
+    },
   };
 }
 

@@ -17,8 +17,12 @@ export type SessionOptions = {
   readonly keepOnDevice?: readonly string[];
 };
 
-/** A float32 tensor on the host. `data` may be a view of a larger array and is not copied. */
+/**
+ * A float32 tensor on the host. `data` may be a view of a larger array and is not copied; memory that threads share is
+ * refused, because ONNX Runtime takes it under some versions of Node only.
+ */
 export function floatTensor(data: Float32Array, dims: readonly number[]): Tensor {
+  if (data.buffer instanceof SharedArrayBuffer) throw new Error('a tensor of shared memory: it needs a private copy');
   checkSize(data, dims);
   return new OrtTensor('float32', data, dims);
 }
