@@ -1,5 +1,5 @@
 import { atOnce, type Steps } from '../src/graph/steps.ts';
-import { gutter } from './drawing/scene.ts';
+import { controlsWidth, gutter } from './drawing/scene.ts';
 import { noFilters } from './filters.ts';
 import type { GraphIndex } from './graphIndex.ts';
 import type { Grid } from './layout/grid.ts';
@@ -94,7 +94,8 @@ export function createDeriver(): Deriver {
     const { width, height } = state.area;
     const grid = yield* kept.grid([index, visible, width, height], function* () {
       yield;
-      return gridLayout(index, visible, { width: Math.max(1, width - gutter), height: Math.max(1, height) });
+      const available = Math.max(1, width - gutter - controlsWidth);
+      return gridLayout(index, visible, { width: available, height: Math.max(1, height) });
     });
     const all = yield* kept.proposals([index, atStart, view.supernodes, labelOf, cards], function* () {
       yield;

@@ -10,6 +10,8 @@ import type { Stroke, Surface } from './surface.ts';
 
 /** Left of the grid: the layers' names. */
 export const gutter = 46;
+/** Pixels at the right that a picture at rest leaves free: the zoom buttons stand there, and hide no token. */
+export const controlsWidth = 44;
 
 /** What one picture of the token × layer graph holds. */
 export type Scene = {
@@ -51,7 +53,7 @@ export function radiusOf(index: GraphIndex, node: number, camera: Camera): numbe
 
 /** The camera that shows the grid at its own size, or the whole width when asked to fit. */
 export function fittedCamera(grid: Grid, size: { width: number; height: number }, isWhole = false): Camera {
-  const width = Math.max(1, size.width - gutter);
+  const width = Math.max(1, size.width - gutter - controlsWidth);
   // A little too wide is squeezed; much too wide scrolls.
   const wanted = Math.min(1, width / grid.width);
   const scaleX = isWhole || wanted > 0.42 ? wanted : 1;
