@@ -20,12 +20,13 @@ import {
 /** What fails fastest first. The first group needs neither a browser nor the package: it runs while these are installed. */
 const plain = { folders: ['', 'graph', 'protocol', 'webview', 'model', 'engine', 'cli', 'host'], atOnce: 2 };
 /**
- * Then these, some files beside each other: their tests mostly wait for a browser. Each file is a run of its own, so that
- * it can be run again alone.
+ * Then both of these beside each other, each one file at a time: their tests mostly wait for a browser. Files are run one
+ * by one so that each can be run again on its own.
  */
-const driven = { folders: ['screens', 'workbench'], atOnce: 3 };
-/** The files that take longest, longest first: they begin before the others, so that all end at about the same time. */
-const longest = ['states', 'models', 'engine', 'keyboard', 'trace'];
+const driven = [
+  { folders: ['screens'], atOnce: 1 },
+  { folders: ['workbench'], atOnce: 1 },
+];
 
 const say = (line) => console.log(line);
 
@@ -66,32 +67,31 @@ async function runTests(files, atOnce, atEnd = false) {
   return { passed: count(output, 'pass'), failed };
 }
 
+/** File after file; resolves with what passed and failed in those that count, and the files that are to run again. */
+async function runDriven(files) {
+  const total = { passed: 0, failed: 0 };
+  const again = [];
+  for (const file of files) {
+    const result = await runTests([file], 1, true);
+    if (result.failed > 0) again.push(file);
+    else add(total, result);
+  }
+  return { total, again };
+}
+
 /**
  * Browsers and workbenches on a busy machine can miss a key or a second, so their files that failed run once more, one by
  * one with nothing beside them; nothing else gets a second chance.
  */
-async function runDriven(files) {
+async function runLanes(lanes) {
   const total = { passed: 0, failed: 0 };
-  const again = [];
-  const left = inOrder(files);
-  const lane = async () => {
-    for (let file = left.shift(); file !== undefined; file = left.shift()) {
-      const result = await runTests([file], 1, true);
-      if (result.failed > 0) again.push(file);
-      else add(total, result);
-    }
-  };
-  await Promise.all(Array.from({ length: driven.atOnce }, lane));
-  for (const file of again) {
+  const results = await Promise.all(lanes.map(runDriven));
+  for (const lane of results) add(total, lane.total);
+  for (const file of results.flatMap(({ again }) => again)) {
     say(`\n${file} failed. A browser is driven there, so it runs once more before that counts.\n`);
     add(total, await runTests([file], 1));
   }
   return total;
-}
-
-function inOrder(files) {
-  const place = (file) => (longest.indexOf(path.basename(file, '.test.ts')) + longest.length + 1) % (longest.length + 1);
-  return files.toSorted((a, b) => place(a) - place(b));
 }
 
 function add(total, { passed, failed }) {
@@ -136,13 +136,13 @@ async function main() {
   }
   const isNamed = (folder) => named.length === 0 || named.includes(folder === '' ? '.' : folder);
   const filesOf = ({ folders }) => folders.filter(isNamed).flatMap(testFiles);
-  const [plainFiles, drivenFiles] = [plain, driven].map(filesOf);
-  if (plainFiles.length + drivenFiles.length === 0) {
+  const [plainFiles, ...drivenFiles] = [plain, ...driven].map(filesOf);
+  if (plainFiles.length + drivenFiles.flat().length === 0) {
     console.error(`No folder of tests is called ${named.join(' or ')}.`);
     process.exit(2);
   }
   const needsWorkbench = isNamed('workbench');
-  const needsChromium = drivenFiles.length > 0;
+  const needsChromium = drivenFiles.flat().length > 0;
   // One waits for the network while the other computes.
   const building = build(say);
   const node = installNode(say);
@@ -160,7 +160,7 @@ async function main() {
   const [checked] = await preparing;
   add(total, checked);
   const closeChromium = needsWorkbench ? await (await import('./support/chromium.mjs')).shareChromium() : null;
-  add(total, await runDriven(drivenFiles));
+  add(total, await runLanes(drivenFiles));
   await closeChromium?.();
   console.log(`${total.passed} passed, ${total.failed} failed`);
   process.exit(total.failed === 0 && total.passed > 0 ? 0 : 1);
