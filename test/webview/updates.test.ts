@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createDeriver } from '../../webview/derive.ts';
+import { controlsWidth, fittedCamera, gutter } from '../../webview/drawing/scene.ts';
 import { nameForGroup } from '../../webview/groupName.ts';
 import * as messages from '../../webview/messageUpdates.ts';
 import type { Update } from '../../webview/store.ts';
@@ -131,4 +132,15 @@ test('an update that changes nothing is not told to anyone', () => {
   store.apply(updates.hover(null));
   store.apply(updates.setSearch(''));
   assert.equal(calls, 0);
+});
+
+test('a picture at rest ends left of the zoom buttons, whether it fits or scrolls', () => {
+  for (const width of [120, 300, 1400]) {
+    const area = { width, height: 500 };
+    const derived = createDeriver()(after(updates.setArea(area)));
+    assert.ok(derived);
+    const camera = fittedCamera(derived.grid, area);
+    const right = gutter + (derived.grid.width - camera.x) * camera.scaleX;
+    assert.ok(right <= width - controlsWidth + 0.5, `${right} of ${width}`);
+  }
 });

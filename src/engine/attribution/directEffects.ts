@@ -1,7 +1,6 @@
 import { type Batch, batchCost, planBatches, shareOut } from './batches.ts';
 import type { LocalModel, PositionRange } from './localModel.ts';
-import { PrivateCopies } from './sharedMemory.ts';
-import { type SharedSweep, sharedSweep } from './sharedSweep.ts';
+import { type SharedSweep, sharedSweep, withPrivateCopies } from './sharedSweep.ts';
 import type { Sources } from './sources.ts';
 import { carrySpecialTokens, type SpecialTokens } from './specialTokens.ts';
 import { SweepBuffers, type SweepPrompt, sweepBatch, type Target } from './sweepBatch.ts';
@@ -103,29 +102,18 @@ async function sweepInWorkers(
   );
 }
 
-/** A prompt as this thread sweeps it: what worker threads could see of it goes through private copies, layer by layer. */
+/** A prompt as it lies in this thread's memory, or where worker threads see it too. */
 function promptOf({ local, sources, special }: PreparedSweep): SweepPrompt {
-  const copies = new PrivateCopies();
-  return {
+  return withPrivateCopies({
     dimensions: local.model.dimensions,
     nColumns: sources.count,
     firstTokenColumn: tokenColumn(sources, 0),
     special,
-    carryWeights: (layer) => {
-      const { output, value } = local.carryWeights(layer);
-      return { output: copies.of('output', output), value: copies.of('value', value) };
-    },
+    carryWeights: (layer) => local.carryWeights(layer),
     carryPattern: (layer, queries, keys) => local.carryPattern(layer, queries, keys),
-    skipWeights: (layer) => {
-      const skip = local.skipWeights(layer);
-      return skip && { ...skip, matrix: copies.of('skip', skip.matrix) };
-    },
-    blockBelow: (layer, positions) => {
-      const block = blockBelow(sources, local.run.tokenVectors, layer, positions);
-      const length = (positions.to - positions.from) * block.width * local.model.dimensions.dModel;
-      return { ...block, vectors: copies.of('vectors', block.vectors.subarray(0, length)) };
-    },
-  };
+    skipWeights: (layer) => local.skipWeights(layer),
+    blockBelow: (layer, positions) => blockBelow(sources, local.run.tokenVectors, layer, positions),
+  });
 }
 
 /** What is written just below a layer: by the MLP of the layer before it, or the embedding. */

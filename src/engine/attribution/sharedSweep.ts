@@ -51,29 +51,39 @@ export function sharedSweep({ local, sources, special }: PreparedSweep): SharedS
   };
 }
 
-/** A shared prompt as the sweep reads it: layer by layer through private copies, because ONNX Runtime needs them. */
-export function promptFromShared(shared: SharedSweep): SweepPrompt {
+/** The same prompt, what of it threads can share read layer by layer through private copies: ONNX Runtime needs them. */
+export function withPrivateCopies(prompt: SweepPrompt): SweepPrompt {
   const copies = new PrivateCopies();
-  const { dimensions, nColumns, firstTokenColumn, special, layers, tokens } = shared;
   return {
+    ...prompt,
+    carryWeights: (layer) => {
+      const { output, value } = prompt.carryWeights(layer);
+      return { output: copies.of('output', output), value: copies.of('value', value) };
+    },
+    skipWeights: (layer) => {
+      const skip = prompt.skipWeights(layer);
+      return skip && { ...skip, matrix: copies.of('skip', skip.matrix) };
+    },
+    blockBelow: (layer, positions) => {
+      const block = prompt.blockBelow(layer, positions);
+      const length = (positions.to - positions.from) * block.width * prompt.dimensions.dModel;
+      return { ...block, vectors: copies.of('vectors', block.vectors.subarray(0, length)) };
+    },
+  };
+}
+
+/** A shared prompt as the sweep reads it. */
+export function promptFromShared(shared: SharedSweep): SweepPrompt {
+  const { dimensions, nColumns, firstTokenColumn, special, layers, tokens } = shared;
+  return withPrivateCopies({
     dimensions,
     nColumns,
     firstTokenColumn,
     special,
-    carryWeights: (layer) => {
-      const { output, value } = layers[layer].weights;
-      return { output: copies.of('output', output), value: copies.of('value', value) };
-    },
+    carryWeights: (layer) => layers[layer].weights,
     carryPattern: (layer: number, queries: PositionRange, keys: PositionRange) =>
       carryPattern(layers[layer].capture, dimensions, queries, keys),
-    skipWeights: (layer) => {
-      const { skip } = layers[layer];
-      return skip && { matrix: copies.of('skip', skip.matrix), scale: skip.scale };
-    },
-    blockBelow: (layer, positions) => {
-      const block = layer === 0 ? tokens : layers[layer - 1].written;
-      const length = (positions.to - positions.from) * block.width * dimensions.dModel;
-      return { ...block, vectors: copies.of('vectors', block.vectors.subarray(0, length)) };
-    },
-  };
+    skipWeights: (layer) => layers[layer].skip,
+    blockBelow: (layer) => (layer === 0 ? tokens : layers[layer - 1].written),
+  });
 }
