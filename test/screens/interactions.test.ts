@@ -50,7 +50,6 @@ test('the mouse selects the nearest node, pins it with Ctrl and marks it with Sh
   await page.keyboard.up('Control');
   assert.deepEqual((await keptView(page)).pinned, [texas.id]);
   assert.deepEqual(page.errors, []);
-  await page.close();
 });
 
 test('Shift-drag marks the features in a rectangle, G groups them, F2 names the group', async () => {
@@ -79,7 +78,6 @@ test('Shift-drag marks the features in a rectangle, G groups them, F2 names the 
   await page.keyboard.type('Lone Star');
   await page.keyboard.press('Enter');
   assert.equal((await keptView(page)).supernodes[0].label, 'Lone Star');
-  await page.close();
 });
 
 test('a whole session by keyboard: find, pin, label, group, ungroup, export', async () => {
@@ -120,7 +118,6 @@ test('a whole session by keyboard: find, pin, label, group, ungroup, export', as
   assert.equal(exported.format, 'svg');
   assert.match(exported.data, /^<svg [\s\S]*Austin/);
   assert.deepEqual(page.errors, []);
-  await page.close();
 });
 
 test('arrow keys walk from the answer down the picture and speak each node', async () => {
@@ -136,7 +133,6 @@ test('arrow keys walk from the answer down the picture and speak each node', asy
   assert.match(spoken[1], /feature \d+, layer 5, at token “is”, .* of the answer passes through it$/);
   assert.match(spoken[2], /layer 4/);
   assert.equal(new Set(spoken).size, spoken.length);
-  await page.close();
 });
 
 test('the outline is one stop of the Tab key and opens with the arrows', async () => {
@@ -156,7 +152,6 @@ test('the outline is one stop of the Tab key and opens with the arrows', async (
   const [message] = (await posted(page, 'selectNode')) as unknown as { node: string }[];
   assert.match(message.node, /^E_/);
   assert.equal(await page.locator('.outline [tabindex="0"]').count(), 1);
-  await page.close();
 });
 
 test('the layers are walked through by keyboard, and lead to a feature and back to the graph', async () => {
@@ -194,7 +189,6 @@ test('the layers are walked through by keyboard, and lead to a feature and back 
   await rest(page);
   assert.ok(await page.locator('.layers-table').isVisible());
   assert.equal((await posted(page, 'inspect')).length, 1, 'what is known is not asked for again');
-  await page.close();
 });
 
 test('tokens that are selected in an editor are the columns that are shown, until the selection goes', async () => {
@@ -223,7 +217,6 @@ test('tokens that are selected in an editor are the columns that are shown, unti
   await deliver(page, { type: 'tokensSelected', positions: [] });
   assert.equal((await visible()).length, mine);
   assert.equal((await posted(page, 'viewChanged')).length, 0, 'a selection is no edit of the file');
-  await page.close();
 });
 
 test('a label that is given to a feature is that of the feature at every token', async () => {
@@ -240,7 +233,6 @@ test('a label that is given to a feature is that of the feature at every token',
   await rest(page);
   assert.equal(await page.locator('input.node-name').inputValue(), 'Lone Star');
   assert.match(await page.locator('.label-source').innerText(), /edited by you/);
-  await page.close();
 });
 
 test('the slider shows more and less without asking the extension', async () => {
@@ -258,7 +250,6 @@ test('the slider shows more and less without asking the extension', async () => 
   assert.ok(Math.abs(((await keptView(page)).pruningThreshold ?? 0) - 0.4) < 1e-9);
   const types = new Set(await page.evaluate(() => window.posted.map(({ type }) => type)));
   assert.deepEqual([...types].sort(), ['ready', 'viewChanged']);
-  await page.close();
 });
 
 test('a node that is chosen elsewhere comes into the picture', async () => {
@@ -270,7 +261,6 @@ test('a node that is chosen elsewhere comes into the picture', async () => {
   const { x } = await placeOf(page, far.id);
   const frame = (await page.locator('.graph').boundingBox())!;
   assert.ok(x > frame.x && x < frame.x + frame.width, `${x}`);
-  await page.close();
 });
 
 test('a proposed group is accepted or dismissed from the summary', async () => {
@@ -282,7 +272,6 @@ test('a proposed group is accepted or dismissed from the summary', async () => {
   const { supernodes } = await keptView(page);
   assert.equal(supernodes[0].label, 'Texas');
   assert.ok(await page.locator('.group.supernode', { hasText: 'Texas' }).isVisible());
-  await page.close();
 });
 
 test('a dragged box stays where it was put when the graph is shown again', async () => {
@@ -303,7 +292,6 @@ test('a dragged box stays where it was put when the graph is shown again', async
   await deliver(page, { type: 'showGraph', trace: dallasTrace(view) });
   const again = (await box.boundingBox())!;
   assert.ok(Math.abs(again.x - moved.x) < 3 && Math.abs(again.y - moved.y) < 3);
-  await page.close();
 });
 
 test('text from outside is never markup', async () => {
@@ -330,7 +318,6 @@ test('text from outside is never markup', async () => {
   await rest(page);
   assert.equal(await page.locator('img, b').count(), 0);
   assert.equal(await page.evaluate(() => 'hacked' in window), false);
-  await page.close();
 });
 
 test('a hidden panel comes back as it was', async () => {
@@ -348,7 +335,6 @@ test('a hidden panel comes back as it was', async () => {
   await page.keyboard.press('ArrowRight');
   await rest(page);
   assert.equal(Math.round((await page.locator('.side').boundingBox())!.width), 480);
-  await page.close();
 });
 
 test('the trace dialog is filled and left by keyboard, keeps the keyboard inside, and what is wrong is focused', async () => {
@@ -387,7 +373,6 @@ test('the trace dialog is filled and left by keyboard, keeps the keyboard inside
   await deliver(page, { type: 'traceDialogClosed' });
   assert.equal(await page.locator('.trace-dialog').isVisible(), false);
   assert.deepEqual(page.errors, []);
-  await page.close();
 });
 
 test('a theme that changes while the panel is open changes the picture', async () => {
@@ -404,7 +389,6 @@ test('a theme that changes while the panel is open changes the picture', async (
   }, light.variables);
   await rest(page);
   assert.deepEqual(await pixel(), [255, 255, 255, 255]);
-  await page.close();
 });
 
 test('10,000 nodes and 50,000 edges draw within a second and move smoothly', async (context) => {
@@ -416,5 +400,4 @@ test('10,000 nodes and 50,000 edges draw within a second and move smoothly', asy
   // The machine may be busy with other tests: the figures above are the measurement, these are the alarm.
   assert.ok(first < 4000, `first draw took ${first.toFixed(0)} ms`);
   assert.ok(median < 100, `the median frame took ${median.toFixed(1)} ms`);
-  await page.close();
 });

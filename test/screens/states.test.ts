@@ -28,7 +28,6 @@ for (const theme of themes) {
       await state.check(page);
       assert.deepEqual(await barriers(page), []);
       assert.deepEqual(page.errors, []);
-      await page.close();
     });
   }
 }

@@ -23,7 +23,7 @@ after(async () => {
 async function palette(title: string): Promise<void> {
   await workbench.page.keyboard.press('F1');
   await workbench.page.locator('.quick-input-widget input[type="text"]').waitFor();
-  await workbench.page.keyboard.type(title);
+  await workbench.page.keyboard.insertText(title);
   await workbench.page.locator('.quick-input-list .monaco-list-row.focused', { hasText: title }).waitFor();
   await workbench.page.keyboard.press('Enter');
 }
@@ -44,7 +44,7 @@ test('a whole session by keyboard: trace, find the Texas features, group, name, 
 
     await palette('Prompt Circuits: Group Features as Supernode');
     await quickTitle('Group Features').waitFor();
-    await keyboard.type('Texas');
+    await keyboard.insertText('Texas');
     await workbench.page.locator('.quick-input-list .monaco-list-row', { hasText: 'Texas' }).first().waitFor();
     await keyboard.press('Shift+Tab');
     await keyboard.press('Space');
@@ -53,7 +53,7 @@ test('a whole session by keyboard: trace, find the Texas features, group, name, 
     await keyboard.press('Enter');
     await quickTitle(/Name of the Group of \d+/).waitFor();
     await keyboard.press('Control+A');
-    await keyboard.type('say Austin');
+    await keyboard.insertText('say Austin');
     await keyboard.press('Enter');
     await workbench.webview().getByText('say Austin').first().waitFor();
 
@@ -66,7 +66,7 @@ test('a whole session by keyboard: trace, find the Texas features, group, name, 
 
     await palette('Prompt Circuits: Search Features');
     await quickTitle('Search Features').waitFor();
-    await keyboard.type('Dallas');
+    await keyboard.insertText('Dallas');
     await workbench.page.locator('.quick-input-list .monaco-list-row.focused', { hasText: 'Dallas' }).waitFor();
     await keyboard.press('Enter');
     await workbench
@@ -85,7 +85,7 @@ test('a whole session by keyboard: trace, find the Texas features, group, name, 
 
     await palette('Prompt Circuits: Export Graph');
     await quickTitle('Export').waitFor();
-    await keyboard.type('circuit-tracer');
+    await keyboard.insertText('circuit-tracer');
     await workbench.page.locator('.quick-input-list .monaco-list-row.focused', { hasText: 'circuit-tracer' }).waitFor();
     await keyboard.press('Enter');
     await workbench.page.locator('.quick-input-widget .monaco-button', { hasText: 'OK' }).waitFor();
