@@ -20,13 +20,11 @@ import {
 /** What fails fastest first. The first group needs neither a browser nor the package: it runs while these are installed. */
 const plain = { folders: ['', 'graph', 'protocol', 'webview', 'model', 'engine', 'cli', 'host'], atOnce: 2 };
 /**
- * Then both of these beside each other, each one file at a time: their tests mostly wait for a browser. Files are run one
- * by one so that each can be run again on its own.
+ * Then both of these beside each other, each one file at a time: a browser leaves half of a small machine free. Files are
+ * run one by one so that each can be run again on its own; whoever is done first takes over from the end of the other.
+ * The workbench's come in reverse order: traces, whose pauses are measured, beside the pages and not beside a workbench.
  */
-const driven = [
-  { folders: ['screens'], atOnce: 1 },
-  { folders: ['workbench'], atOnce: 1 },
-];
+const driven = [{ folders: ['screens'] }, { folders: ['workbench'] }];
 
 const say = (line) => console.log(line);
 
@@ -67,11 +65,15 @@ async function runTests(files, atOnce, atEnd = false) {
   return { passed: count(output, 'pass'), failed };
 }
 
-/** File after file; resolves with what passed and failed in those that count, and the files that are to run again. */
-async function runDriven(files) {
+/**
+ * File after file, then those of other lanes from the end; resolves with what passed and failed in those that count, and
+ * the files that are to run again.
+ */
+async function runDriven(files, lanes) {
   const total = { passed: 0, failed: 0 };
   const again = [];
-  for (const file of files) {
+  const next = () => files.shift() ?? lanes.find((lane) => lane.length > 0)?.pop();
+  for (let file = next(); file !== undefined; file = next()) {
     const result = await runTests([file], 1, true);
     if (result.failed > 0) again.push(file);
     else add(total, result);
@@ -85,7 +87,7 @@ async function runDriven(files) {
  */
 async function runLanes(lanes) {
   const total = { passed: 0, failed: 0 };
-  const results = await Promise.all(lanes.map(runDriven));
+  const results = await Promise.all(lanes.map((files) => runDriven(files, lanes)));
   for (const lane of results) add(total, lane.total);
   for (const file of results.flatMap(({ again }) => again)) {
     say(`\n${file} failed. A browser is driven there, so it runs once more before that counts.\n`);
@@ -137,6 +139,7 @@ async function main() {
   const isNamed = (folder) => named.length === 0 || named.includes(folder === '' ? '.' : folder);
   const filesOf = ({ folders }) => folders.filter(isNamed).flatMap(testFiles);
   const [plainFiles, ...drivenFiles] = [plain, ...driven].map(filesOf);
+  drivenFiles.at(-1)?.reverse();
   if (plainFiles.length + drivenFiles.flat().length === 0) {
     console.error(`No folder of tests is called ${named.join(' or ')}.`);
     process.exit(2);

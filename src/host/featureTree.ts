@@ -1,4 +1,4 @@
-import type { CircuitGraph } from '../graph/circuitGraph.ts';
+import type { CircuitGraph, GraphView } from '../graph/circuitGraph.ts';
 import { flowThrough, flowToOutputs } from '../graph/flow.ts';
 import type { GraphNode } from '../graph/node.ts';
 import { featureName } from './nodeNames.ts';
@@ -87,4 +87,13 @@ export function nodeLabel(graph: CircuitGraph, node: GraphNode): string {
 /** A token with its white space visible. */
 export function visibleToken(text: string): string {
   return text.replaceAll(' ', '·').replaceAll('\n', '↵').replaceAll('\t', '⇥') || '∅';
+}
+
+/**
+ * Whether two views give the same tree of features: what is chosen, thresholds and places are not shown in it. A tree that
+ * is shown anew takes the icons from under the mouse.
+ */
+export function isSameTree(one: GraphView, other: GraphView): boolean {
+  const shown = ({ pinned, supernodes, labels }: GraphView) => JSON.stringify([pinned, supernodes, labels]);
+  return one === other || shown(one) === shown(other);
 }

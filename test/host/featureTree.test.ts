@@ -5,7 +5,14 @@ import { test } from 'node:test';
 import type { CircuitGraph } from '../../src/graph/circuitGraph.ts';
 import { mergeGraphs } from '../../src/graph/mergeGraphs.ts';
 import { readGraph } from '../../src/graph/readGraph.ts';
-import { groupFeatures, influenceById, influenceOfGroup, nodeLabel, visibleToken } from '../../src/host/featureTree.ts';
+import {
+  groupFeatures,
+  influenceById,
+  influenceOfGroup,
+  isSameTree,
+  nodeLabel,
+  visibleToken,
+} from '../../src/host/featureTree.ts';
 
 function golden(name: string): CircuitGraph {
   const file = path.resolve(import.meta.dirname, `../fixtures/goldens/${name}/graph.json`);
@@ -106,4 +113,15 @@ test('merging two graphs keeps all nodes, says whose they are, and edges stay be
   const expected = touching(graph.edges.source, graph.edges.target, index);
   assert.equal(touching(merged.edges.source, merged.edges.target, merged.nodes.length - 1), expected);
   assert.equal(touching(merged.edges.source, merged.edges.target, index), expected);
+});
+
+test('a view that differs in what the tree does not show gives the same tree', () => {
+  const { view } = graph;
+  const [{ id }] = features;
+  assert.ok(
+    isSameTree(view, { ...view, clicked: id, pruningThreshold: 0.5, linkType: 'input', places: { [id]: [1, 2] } }),
+  );
+  assert.ok(!isSameTree(view, { ...view, pinned: [...view.pinned, id] }));
+  assert.ok(!isSameTree(view, { ...view, labels: { ...view.labels, [id]: 'Texas' } }));
+  assert.ok(!isSameTree(view, { ...view, supernodes: [...view.supernodes, { label: 'Texas', members: [id] }] }));
 });

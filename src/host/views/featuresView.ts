@@ -7,6 +7,7 @@ import {
   groupFeatures,
   influenceById,
   influenceOfGroup,
+  isSameTree,
   nodeLabel,
   visibleToken,
 } from '../featureTree.ts';
@@ -52,8 +53,10 @@ export class FeaturesView implements vscode.TreeDataProvider<FeatureRow>, vscode
       }),
       this.#view.onDidChangeVisibility(() => this.#revealSelected()),
       traces.onDidChange((change) => {
-        if (change.type === 'active' || (change.type === 'view' && change.id === this.#active?.record.id))
-          this.#refresh();
+        if (change.type === 'active') this.#refresh();
+        if (change.type === 'view' && change.id === this.#active?.record.id) {
+          if (!isSameTree(change.before, this.#active.graph.view)) this.#refresh();
+        }
         if (change.type === 'selected') this.#revealSelected();
       }),
     ];
