@@ -50,8 +50,10 @@ step('the Testing view runs the tests of a file: one passes, one fails with what
 });
 
 step('a file that cannot be read says why in the Testing view', async () => {
-  await inTestingView(/broken\.circuit-test\.json/).waitFor();
-  // Run with the others, it fails, and the results say where in it the fault is.
+  const row = inTestingView(/broken\.circuit-test\.json/);
+  // Opened, the file says below itself where in it the fault is.
+  await row.click();
+  if ((await row.getAttribute('aria-expanded')) === 'false') await workbench.page.keyboard.press('ArrowRight');
   await workbench.page.getByText('must have one of topToken').first().waitFor();
 });
 
