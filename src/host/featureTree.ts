@@ -90,8 +90,7 @@ export function visibleToken(text: string): string {
 }
 
 /**
- * Whether two views give the same tree of features: what is chosen, thresholds and places are not shown in it. A tree that
- * is shown anew takes the icons from under the mouse.
+ * Whether two views give the same tree of features: what is chosen, thresholds and places are not shown in it.
  */
 export function isSameTree(one: GraphView, other: GraphView): boolean {
   const shown = ({ pinned, supernodes, labels }: GraphView) => JSON.stringify([pinned, supernodes, labels]);
