@@ -20,7 +20,7 @@ import {
 /** What fails fastest first. The first group needs neither a browser nor the package: it runs while these are installed. */
 const plain = { folders: ['', 'graph', 'protocol', 'webview', 'model', 'engine', 'cli', 'host'], atOnce: 2 };
 /**
- * Then both of these beside each other, each one file at a time: a browser leaves half of a small machine free. Files are
+ * Then both of these beside each other, each one file at a time: two browsers keep a small machine busy. Files are
  * run one by one so that each can be run again on its own; whoever is done first takes over from the end of the other.
  * The workbench's come in reverse order: traces, whose pauses are measured, beside the pages and not beside a workbench.
  */

@@ -89,10 +89,8 @@ export function visibleToken(text: string): string {
   return text.replaceAll(' ', '·').replaceAll('\n', '↵').replaceAll('\t', '⇥') || '∅';
 }
 
-/**
- * Whether two views give the same tree of features: what is chosen, thresholds and places are not shown in it.
- */
+/** Whether two views give the same tree of features: what is chosen, thresholds and places are not shown in it. */
 export function isSameTree(one: GraphView, other: GraphView): boolean {
   const shown = ({ pinned, supernodes, labels }: GraphView) => JSON.stringify([pinned, supernodes, labels]);
-  return one === other || shown(one) === shown(other);
+  return shown(one) === shown(other);
 }
