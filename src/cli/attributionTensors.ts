@@ -2,7 +2,7 @@ import type { Attribution } from '../engine/attribution/attribute.ts';
 import type { LanguageModel } from '../engine/model/languageModel.ts';
 import { featureInput, featureOutput } from '../engine/transcoders/tapPoint.ts';
 import type { TranscoderSet } from '../engine/transcoders/transcoder.ts';
-import { cumulativeShares, influence } from '../graph/influence.ts';
+import { cumulativeShares } from '../graph/influence.ts';
 import { prune } from '../graph/prune.ts';
 import type { NamedTensor } from './tensorFile.ts';
 
@@ -53,14 +53,14 @@ export function attributionTensors(
     if (id >= dVocab) floats(`target_vec_${index}`, [dModel], vector);
   });
   integers('selected_features', [selected.length], selected);
-  if (selected.length < active.count) {
+  if (result.order.length < active.count) {
     integers('attribution_order', [result.order.length], result.order);
     integers('attribution_round_sizes', [result.roundSizes.length], result.roundSizes);
   }
 
   const { incoming } = graph;
   const { nNodes } = incoming;
-  const nodeInfluence = influence(incoming, graph.outputWeight);
+  const nodeInfluence = result.influence;
   floats('node_influence', [nNodes], Float32Array.from(nodeInfluence));
   floats('cumulative_scores', [nNodes], Float32Array.from(cumulativeShares(nodeInfluence)));
   const isDense = nNodes <= mostDenseNodes;

@@ -5,7 +5,6 @@ import { Intervener } from '../engine/interventions/intervene.ts';
 import { loadModel } from '../engine/model/loadModel.ts';
 import { loadTokenizer, type Tokenizer } from '../engine/model/tokenizer.ts';
 import { loadTranscoders } from '../engine/transcoders/load.ts';
-import { influence } from '../graph/influence.ts';
 import { prune } from '../graph/prune.ts';
 import { scores } from '../graph/scores.ts';
 import type { InterveneRequest } from '../protocol/engine.ts';
@@ -41,6 +40,9 @@ export type BenchResult = {
   readonly completeness: number;
 };
 
+/** Shares of influence at which graphs are pruned. */
+const keep = { nodeThreshold: 0.8, edgeThreshold: 0.98 };
+
 /** Measures one size. `repeats` traces of it are made and the fastest is kept; memory is the peak of the first. */
 export async function benchOne(size: BenchSize, repeats: number): Promise<BenchResult> {
   using model = await loadModel(size.model);
@@ -65,15 +67,17 @@ export async function benchOne(size: BenchSize, repeats: number): Promise<BenchR
         ids,
         firstPos,
         targets: { type: 'top', maxLogits: 10, logitProbability: 0.95 },
-        settings: { batchSize: size.batch, updateInterval: 4, maxFeatureNodes: size.features, adaptiveShare: 0.02 },
+        settings: {
+          ...{ batchSize: size.batch, updateInterval: 4, maxFeatureNodes: size.features, adaptiveShare: 0.02 },
+          nodeThreshold: keep.nodeThreshold,
+        },
       },
       // Later traces find memory that an earlier one has not given back yet.
       { onProgress: repeat === 0 ? watch : undefined },
     );
     const attributed = performance.now();
-    const nodeInfluence = influence(result.graph.incoming, result.graph.outputWeight);
-    const kept = prune(result.graph, { nodeThreshold: 0.8, edgeThreshold: 0.98 }, nodeInfluence);
-    const { replacement, completeness } = scores(result.graph, nodeInfluence);
+    const kept = prune(result.graph, keep, result.influence);
+    const { replacement, completeness } = scores(result.graph, result.influence, result.handedOn);
     const ended = performance.now();
     if (repeat === 0) watch();
     multiplications = result.multiplications;
@@ -83,7 +87,7 @@ export async function benchOne(size: BenchSize, repeats: number): Promise<BenchR
       tokens: size.tokens,
       features: size.features,
       active: result.active.count,
-      attributed: result.selected.length,
+      attributed: result.order.length,
       unexpanded: result.unexpandedInfluence,
       seconds,
       total: (ended - begun) / 1000,

@@ -64,6 +64,7 @@ export function readCase(folder: string): GoldenCase {
         updateInterval: number(folder, settings, 'update_interval'),
         maxFeatureNodes: settings.max_feature_nodes === null ? 'all' : number(folder, settings, 'max_feature_nodes'),
         adaptiveShare: 0,
+        nodeThreshold: number(folder, prune, 'node_threshold'),
       },
     },
     thresholds: [

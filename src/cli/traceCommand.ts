@@ -46,9 +46,10 @@ const help = `Usage: prompt-circuits trace (--prompt TEXT | --tokens 1,2,3) [OPT
 
   How it is computed
   --max-features N       attribute the N most influential features, "all", or
-                         "adaptive": until what is left carries too little
-                         (built-in model: all; else adaptive)
-  --adaptive-share P     how little that is (0.02)
+                         "adaptive": until the graph stays the same: what is
+                         left carries too little, or is nothing that would be
+                         kept (built-in model: all; else adaptive)
+  --adaptive-share P     how little is too little (0.02)
   --batch N              features per batch (256)
   --update-interval N    batches between two rankings (4)
   --node-threshold P     share of influence the kept nodes carry (0.8)

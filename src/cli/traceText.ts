@@ -22,7 +22,8 @@ export function traceText(result: TraceResult, loadMilliseconds: number): string
     `Completeness score  ${scores?.completeness.toFixed(4)}`,
     `Active features     ${activeFeatures}`,
     `Kept                ${graph.nodes.length} nodes (${kept('feature')} features, ${kept('error')} errors, ${kept('token')} tokens, ${kept('logit')} logits), ${graph.edges.weight.length} edges, at ${pruning?.nodeThreshold} of the influence of nodes and ${pruning?.edgeThreshold} of edges`,
-    `Not attributed      features that hold ${percent(result.unexpandedInfluence, 1)} of the influence`,
+    `Attributed          ${result.attributedFeatures} features`,
+    `Not attributed      features that hold ${percent(result.unexpandedInfluence, 1)} of the influence${estimated(result)}`,
     `Variance explained  ${result.explainedVariance.map((share) => share.toFixed(2)).join(' ')} (by layer)`,
     ...(weights === undefined ? [] : [`Weights             ${weightsText(weights)}`]),
     '',
@@ -33,6 +34,10 @@ export function traceText(result: TraceResult, loadMilliseconds: number): string
     ...result.warnings.map((warning) => `Note: ${warning}`),
   ];
   return `${lines.join('\n')}\n`;
+}
+
+function estimated({ isRestEstimated }: TraceResult): string {
+  return isRestEstimated ? '; what they hand on is estimated from attributed features beside them' : '';
 }
 
 function pathLines(graph: CircuitGraph): string[] {

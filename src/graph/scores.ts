@@ -7,11 +7,13 @@ import type { WeightedGraph } from './prune.ts';
  *   replacement  = I(tokens) / (I(tokens) + I(errors))
  *   completeness = Σ_node (1 − error share of its inputs) · (I + w) / Σ_node (I + w)
  * Both 0 when nothing reaches the outputs.
- * @param nodeInfluence [nNodes] influence on the same graph, when it is known already
+ * @param nodeInfluence [nNodes] I, when it is known already
+ * @param handedOn [nNodes] I + w, or where some nodes' inputs are not known what each node hands on in their stead
  */
 export function scores(
   graph: WeightedGraph,
   nodeInfluence: Float64Array = influence(graph.incoming, graph.outputWeight),
+  handedOn: Float64Array = nodeInfluence.map((value, node) => value + graph.outputWeight[node]),
 ): GraphScores {
   let tokens = 0;
   let errors = 0;
@@ -20,7 +22,7 @@ export function scores(
   for (let node = 0; node < graph.kinds.length; node++) {
     if (graph.kinds[node] === 'token') tokens += nodeInfluence[node];
     if (isError(graph, node)) errors += nodeInfluence[node];
-    const weight = nodeInfluence[node] + graph.outputWeight[node];
+    const weight = handedOn[node];
     if (weight === 0) continue;
     whole += weight;
     explained += weight * (1 - errorShare(graph, node));

@@ -48,7 +48,10 @@ export type AttributionSettings = {
   readonly batchSize: number;
   /** How many ranking batches between two influence rankings when features are limited. */
   readonly updateInterval: number;
-  /** A number: that many; 'all': every active feature; 'adaptive': until what is left carries less than `adaptiveShare`. */
+  /**
+   * A number: that many; 'all': every active feature; 'adaptive': until those left carry less than `adaptiveShare`, or are
+   * none that the graph would keep.
+   */
   readonly maxFeatureNodes: number | 'all' | 'adaptive';
   readonly adaptiveShare: number;
   readonly nodeThreshold: number;
@@ -109,8 +112,12 @@ export type TraceResult = {
   readonly predictions: readonly Prediction[];
   /** Milliseconds by phase, in order. */
   readonly phases: readonly { readonly phase: Phase; readonly milliseconds: number }[];
-  /** Share of influence that still sits on active features that were not attributed; 0 when all were. */
+  /** Active features whose inputs were computed. */
+  readonly attributedFeatures: number;
+  /** Share of the influence that ends at, or passes through, active features that were not attributed; 0 when all were. */
   readonly unexpandedInfluence: number;
+  /** Whether what such features hand on was estimated, and counts in influence and scores; else it ends at them. */
+  readonly isRestEstimated: boolean;
   /** Sum of |weight| of edges that were not stored, as a share of all; 0 when all were. */
   readonly droppedEdgeWeight: number;
   /** Mean share of the MLP outputs' variance that the transcoders explain on this prompt, by layer. */

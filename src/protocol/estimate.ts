@@ -53,6 +53,9 @@ const keptPerPosition = 6;
 /** The output and value projections together are about this many dModel wide in all the families. */
 const attentionWidth = 1.4;
 
+/** Adaptive mode attributes about so many features, of whatever many (measured: 1,024 to 1,433). */
+const usualAdaptiveFeatures = 1536;
+
 /** Floating-point operations a second and core, and bytes a second from files that are in the cache (measured on 2 cores). */
 const operationsPerCore = 1.1e11;
 const cachedBytesPerSecond = 2e9;
@@ -67,8 +70,8 @@ const patience = 120;
 /**
  * Memory and time of a trace, from sizes alone: a formula with the engine's own limits, to be right within a factor of
  * about two. The number of features that fire is not known before and is taken as 60 at each layer and position.
- * Measured against it on two cores: 135 M parameters, 32 tokens, adaptive: 0.53 GB and 15.5 s of processor time (here
- * 1.3 GB, 2 × 9.9 s); 2.6 B parameters, 8 tokens, 300 features: 0.87 GB and 14.8 s (here 0.84 GB, 2 × 5.8 s).
+ * Measured against it on two cores: 135 M parameters, 32 tokens, adaptive: 0.76 GB and 8.0 s of processor time (here
+ * 1.0 GB, 2 × 2.6 s); 2.6 B parameters, 8 tokens, 300 features: 0.87 GB and 14.8 s (here 0.84 GB, 2 × 5.8 s).
  */
 export function estimateTrace(size: TraceSize, machine: Machine): TraceEstimate {
   const parts = memoryParts(size, machine).sort((a, b) => b.bytes - a.bytes);
@@ -97,10 +100,11 @@ function patternBytes({ model, nTokens }: TraceSize): number {
   return model.nLayers * Math.max(1, model.dModel / 64) * nTokens ** 2 * float;
 }
 
-function attributedCount(size: TraceSize): number {
+/** @param adaptive how many adaptive mode attributes */
+function attributedCount(size: TraceSize, adaptive = mostAdaptiveFeatures): number {
   const active = activeCount(size);
   if (size.maxFeatureNodes === 'all') return active;
-  return Math.min(active, size.maxFeatureNodes === 'adaptive' ? mostAdaptiveFeatures : size.maxFeatureNodes);
+  return Math.min(active, size.maxFeatureNodes === 'adaptive' ? adaptive : size.maxFeatureNodes);
 }
 
 /** Cross-layer features write to all layers from their own on: half of them, on average. */
@@ -144,7 +148,7 @@ function timeOf(size: TraceSize, { memory, cores }: Machine): number {
   const { model, set, nTokens } = size;
   const forward = 2 * model.parameters * nTokens;
   const encode = 2 * set.nLayers * set.featuresPerLayer * model.dModel * nTokens;
-  const attributed = attributedCount(size);
+  const attributed = attributedCount(size, usualAdaptiveFeatures);
   // Each target goes down half the layers over half the positions: through the output and value projections, and one
   // product with each source on the way.
   const carry = attributed * (model.nLayers / 2) * (nTokens / 2) * 2 * attentionWidth * model.dModel ** 2;

@@ -1,19 +1,13 @@
 import assert from 'node:assert/strict';
-import path from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { type AttributionRequest, Attributor } from '../../src/engine/attribution/attribute.ts';
-import { planBatches, shareOut } from '../../src/engine/attribution/batches.ts';
+import { groupBatches, planBatches, shareOut } from '../../src/engine/attribution/batches.ts';
 import { checkMemory } from '../../src/engine/attribution/sources.ts';
 import { mostLikely, softmax } from '../../src/engine/attribution/targets.ts';
 import { ThreadChoice } from '../../src/engine/attribution/threadChoice.ts';
-import { loadModel } from '../../src/engine/model/loadModel.ts';
-import { loadTokenizer } from '../../src/engine/model/tokenizer.ts';
-import { loadTranscoders } from '../../src/engine/transcoders/load.ts';
 import { featureOutput } from '../../src/engine/transcoders/tapPoint.ts';
-import { influence } from '../../src/graph/influence.ts';
-import { prune } from '../../src/graph/prune.ts';
-import { defaultAttribution } from '../../src/protocol/engine.ts';
+import { closeTo } from '../support/closeTo.ts';
 import { goldenJson } from '../support/goldens.ts';
 import { openPair, openPrompt } from '../support/openPrompt.ts';
 import { allErrors, carryUp, effectOnFeature, effectOnOutput } from '../support/plainEffects.ts';
@@ -99,6 +93,23 @@ test('batches hold every target once, highest layer first, over all positions th
   );
 });
 
+test('batches that are swept side by side are neighbours, few, and leave groups for every thread', () => {
+  const batch = (layer: number) => ({ targets: [layer], topLayer: layer, positions: { from: 1, to: 5 } });
+  for (const [count, nWorkers, size] of [
+    [3, 1, 1],
+    [8, 1, 2],
+    [40, 2, 4],
+    [400, 2, 4],
+    [15, 2, 1],
+  ]) {
+    const batches = Array.from({ length: count }, (_, layer) => batch(layer));
+    const groups = groupBatches(batches, nWorkers);
+    assert.deepEqual(groups.flat(), batches);
+    assert.equal(groups[0].length, size);
+    assert.ok(groups.every((group) => group.length <= size));
+  }
+});
+
 test('the fewest most likely tokens are chosen that reach the wanted probability', () => {
   fc.assert(
     fc.property(
@@ -118,49 +129,6 @@ test('the fewest most likely tokens are chosen that reach the wanted probability
       },
     ),
   );
-});
-
-test('adaptive mode leaves less influence unexpanded than it is allowed to, with fewer features where it can', async () => {
-  using pair = await openPair('llama-clt-truncated');
-  const run = (adaptiveShare: number) =>
-    pair.attributor.attribute({
-      ...pair.request,
-      settings: { ...pair.request.settings, maxFeatureNodes: 'adaptive', adaptiveShare },
-    });
-  const strict = await run(0.01);
-  assert.ok(strict.unexpandedInfluence < 0.01, `${strict.unexpandedInfluence}`);
-  const loose = await run(0.5);
-  assert.ok(loose.unexpandedInfluence < 0.5 && loose.selected.length < strict.selected.length);
-  assert.ok(strict.selected.length < strict.active.count);
-  assert.ok(strict.droppedEdgeWeight < 1e-3, 'what is too little to keep is told');
-});
-
-test('adaptive mode keeps nodes that hold 99 % of the influence of those that all features would give', async () => {
-  const folder = path.join(import.meta.dirname, '..', 'fixtures', 'sample-pair');
-  using model = await loadModel(path.join(folder, 'model'));
-  using set = loadTranscoders(path.join(folder, 'transcoders'), model.dimensions);
-  using attributor = new Attributor(model, set);
-  // " The currency of Japan is the", after the start token.
-  const tokenizer = await loadTokenizer(path.join(folder, 'model'));
-  const ids = tokenizer.tokenize({ type: 'text', text: 'The currency of Japan is the' }).tokens.map(({ id }) => id);
-  const keptWith = async (maxFeatureNodes: 'all' | 'adaptive') => {
-    const { graph, selected } = await attributor.attribute({
-      ids,
-      firstPos: 1,
-      targets: { type: 'top', maxLogits: 10, logitProbability: 0.95 },
-      settings: { ...defaultAttribution, maxFeatureNodes },
-    });
-    const values = influence(graph.incoming, graph.outputWeight);
-    const { nodes } = prune(graph, { nodeThreshold: 0.8, edgeThreshold: 0.98 }, values);
-    // Nodes by what they are: a feature by its number among the active ones, the rest by their place after the features.
-    const name = (node: number) => (node < selected.length ? `f${selected[node]}` : `o${node - selected.length}`);
-    return new Map([...nodes.keys()].filter((node) => nodes[node]).map((node) => [name(node), values[node]]));
-  };
-  const all = await keptWith('all');
-  const adaptive = await keptWith('adaptive');
-  const sum = (entries: Iterable<[string, number]>) => [...entries].reduce((total, [, value]) => total + value, 0);
-  const shared = sum([...all].filter(([name]) => adaptive.has(name)));
-  assert.ok(shared >= 0.99 * sum(all), `${shared} of ${sum(all)}`);
 });
 
 test('attributing all features one way or the other gives the same graph', async () => {
@@ -260,11 +228,4 @@ function unnamed({ local, sources }: Awaited<ReturnType<typeof openPrompt>>): Fl
       return pos < sources.firstPos ? output[place] - value + bias : bias;
     });
   });
-}
-
-function closeTo(got: number, expected: number, tolerance: number, what: string): void {
-  assert.ok(
-    Math.abs(got - expected) <= tolerance * Math.max(1, Math.abs(expected)),
-    `${what}: expected ${expected}, got ${got}`,
-  );
 }

@@ -9,7 +9,7 @@ import { loadModel } from '../../src/engine/model/loadModel.ts';
 import { loadTokenizer } from '../../src/engine/model/tokenizer.ts';
 import { Encoder } from '../../src/engine/transcoders/encode.ts';
 import { loadTranscoders } from '../../src/engine/transcoders/load.ts';
-import type { Claim, VerifyRequest } from '../../src/protocol/engine.ts';
+import { type Claim, defaultAttribution, type VerifyRequest } from '../../src/protocol/engine.ts';
 
 const goldens = path.join(import.meta.dirname, '../fixtures/goldens');
 const builtIn = path.join(import.meta.dirname, '../../media/built-in-model');
@@ -97,7 +97,7 @@ test("on the built-in model's prompt predicted and frozen effects correlate, and
   const tokenizer = await loadTokenizer(path.join(builtIn, 'model'));
   const prompt = { type: 'text', text: 'Fact: the capital of the state containing Dallas is' } as const;
   const ids = tokenizer.tokenize(prompt).tokens.map(({ id }) => id);
-  const settings = { batchSize: 256, updateInterval: 4, maxFeatureNodes: 'all', adaptiveShare: 0.02 } as const;
+  const settings = { ...defaultAttribution, maxFeatureNodes: 'all' } as const;
   const targets = { type: 'top', maxLogits: 3, logitProbability: 1 } as const;
   const { active, graph, selected } = await attributor.attribute({ ids, firstPos: 1, targets, settings });
   const site = (node: number) => {

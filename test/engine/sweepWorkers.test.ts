@@ -4,6 +4,7 @@ import path from 'node:path';
 import process from 'node:process';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
+import { closeTo } from '../support/closeTo.ts';
 import { openPrompt } from '../support/openPrompt.ts';
 
 /** Grouped queries, skip, cross-layer, norms after attention, four special tokens. */
@@ -24,6 +25,26 @@ for (const name of cases) {
     using laidOut = await openPrompt(name, { workers: 1 });
     assert.ok(laidOut.sources.written.every(({ vectors }) => vectors.buffer instanceof SharedArrayBuffer));
     assert.deepEqual(await laidOut.effects(), await here.effects());
+  });
+}
+
+for (const name of cases) {
+  test(`on ${name} batches that are swept side by side give the effects that each gives alone`, async () => {
+    using here = await openPrompt(name);
+    using beside = await openPrompt(name, { workers: 2 });
+    const alone = await here.effects();
+    // So many targets that four batches go down together.
+    const copies = 40;
+    for (const prompt of [here, beside]) {
+      const many = await prompt.effects(null, copies);
+      assert.equal(many.length, copies * alone.length);
+      many.forEach((row, place) => {
+        const expected = alone[place % alone.length];
+        row.forEach((effect, column) => {
+          closeTo(effect, expected[column], 1e-5, `target ${place}, source ${column}`);
+        });
+      });
+    }
   });
 }
 

@@ -46,7 +46,7 @@ const shared: SharedSweep = {
 const job = (layer: number) => {
   const targets = Array.from({ length: nRows }, () => ({ layer, pos: nPos - 1 }));
   const batch = { targets: targets.map((_, row) => row), topLayer: layer, positions: { from: 0, to: nPos } };
-  return { batch, targets, directions: new Float32Array(nRows * dModel) };
+  return { batches: [batch], targets, directions: new Float32Array(nRows * dModel) };
 };
 const workers = new SweepWorkers(2, dimensions);
 const first = [job(1), job(1)];

@@ -24,7 +24,7 @@ export async function openPair(name: string, patternBytes?: number) {
     ids: fields.token_ids as number[],
     firstPos: Number(fields.zero_positions),
     targets: { type: 'top', maxLogits: 3, logitProbability: 0.8 },
-    settings: { batchSize: 4, updateInterval: 1, maxFeatureNodes: 'all', adaptiveShare: 0.02 },
+    settings: { batchSize: 4, updateInterval: 1, maxFeatureNodes: 'all', adaptiveShare: 0.02, nodeThreshold: 0.8 },
   };
   return {
     model,
@@ -70,13 +70,19 @@ export async function openPrompt(name: string, options: PromptOptions = {}) {
     local,
     sources,
     direction,
-    /** Effects on every active feature, then on the output: [source column] each. @param sizes null: not in pieces */
-    effects: async (sizes: PieceSizes | null = null): Promise<Float32Array[]> => {
+    /**
+     * Effects on every active feature, then on the output: [source column] each.
+     * @param sizes null: not in pieces
+     * @param copies how many times each is swept: the same again, one list after the other
+     */
+    effects: async (sizes: PieceSizes | null = null, copies = 1): Promise<Float32Array[]> => {
       using sessions = new SweepSessions(model.dimensions, 'cpu', workers);
       const prepared = await prepareSweep(local, sources, sessions);
-      const targets = Array.from(active.layer, (layer, index) => ({ layer, pos: active.pos[index] }));
-      targets.push({ layer: model.dimensions.nLayers, pos: run.nPos - 1 });
-      const reading = (target: number) => {
+      const each = Array.from(active.layer, (layer, index) => ({ layer, pos: active.pos[index] }));
+      each.push({ layer: model.dimensions.nLayers, pos: run.nPos - 1 });
+      const targets = Array.from({ length: copies }, () => each).flat();
+      const reading = (place: number) => {
+        const target = place % each.length;
         if (target === active.count) return local.finalReading(direction, run.nPos - 1);
         const row = encoderRows(set.layers[active.layer[target]].encoder, [active.feature[target]], set.dModel);
         local.scaleReading(active.layer[target], active.pos[target], row);

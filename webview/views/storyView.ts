@@ -250,7 +250,8 @@ function weightRows({ index }: Derived): Row[] {
 function leftRows(trace: ViewState['trace']): Row[] {
   const rows: Row[] = [];
   if (trace && trace.unexpandedInfluence > 0) {
-    const title = 'Influence that sits on active features which were not attributed further';
+    const title =
+      'Influence that reaches active features which were not attributed; adaptive traces estimate where it comes from';
     rows.push(['Not expanded', percent(trace.unexpandedInfluence), title]);
   }
   if (trace && trace.droppedEdgeWeight > 0) {

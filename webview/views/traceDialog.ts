@@ -48,8 +48,8 @@ export function createTraceDialog(intents: Intents): View {
     [
       {
         value: 'adaptive',
-        text: 'Until little is left',
-        title: 'The most influential first, until the rest carries little',
+        text: 'Until the graph stays the same',
+        title: 'The most influential first, until the rest carries little or nothing else would be kept',
       },
       { value: 'number', text: 'A number' },
       { value: 'all', text: 'All', title: 'Every feature that fires on the prompt' },

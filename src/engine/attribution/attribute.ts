@@ -1,3 +1,4 @@
+import { influence } from '../../graph/influence.ts';
 import type { WeightedGraph } from '../../graph/prune.ts';
 import type { Phase, Progress } from '../../protocol/engine.ts';
 import type { ForwardResult, LanguageModel } from '../model/languageModel.ts';
@@ -46,12 +47,18 @@ export type Attribution = {
   /** [dVocab] at the last position */
   readonly probabilities: Float64Array;
   readonly outputs: readonly OutputTarget[];
-  /** Indices into `active`, ascending. */
+  /** The features that are nodes: indices into `active`, ascending. */
   readonly selected: Uint32Array;
-  /** The same in the order in which they were attributed, and how many per round. */
+  /** Those that were attributed, in that order, and how many per round: all that are nodes, but in adaptive mode. */
   readonly order: readonly number[];
   readonly roundSizes: readonly number[];
   readonly graph: WeightedGraph;
+  /**
+   * [nNodes] each node's influence on the outputs, and what it hands on to its sources; estimated where features are
+   * nodes and were not attributed (`estimateInfluence`), else exactly the graph's.
+   */
+  readonly influence: Float64Array;
+  readonly handedOn: Float64Array;
   /** Share of the outputs' influence that ends at active features that were not attributed. */
   readonly unexpandedInfluence: number;
   /** The part of it that ends at positions where features may not be attributed. */
@@ -102,11 +109,13 @@ export class Attributor {
     await search.run();
 
     await clock.step('influence', 0, 1);
-    const { selected, unexpandedInfluence, outsideInfluence } = search.finish();
+    const { selected, unexpandedInfluence, outsideInfluence, estimate } = search.finish();
     const keepsRows = prompt.store.bytes <= mostKeptBytes;
     const graph = search.buildGraph(selected, keepsRows);
     // The runs of prompts that are swept in pieces are themselves too large to keep.
     this.#last = keepsRows && !needsPieces(prepared) && sizeOf(sources) <= mostKeptBytes ? prompt : null;
+    const nodeInfluence = estimate?.influence ?? influence(graph.incoming, graph.outputWeight);
+    const handedOn = estimate?.handedOn ?? nodeInfluence.map((value, node) => value + graph.outputWeight[node]);
     const { order, roundSizes } = search;
     const { active, reconstruction, errors } = sources;
     return {
@@ -121,6 +130,8 @@ export class Attributor {
       order,
       roundSizes,
       graph,
+      influence: nodeInfluence,
+      handedOn,
       unexpandedInfluence,
       outsideInfluence,
       droppedEdgeWeight: prompt.store.droppedShare,

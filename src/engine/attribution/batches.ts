@@ -59,6 +59,19 @@ export function shareOut(batches: readonly Batch[], targets: readonly Place[], a
   return parts;
 }
 
+/** Batches that are swept side by side: what a layer takes is read once for all of them, and each has gradients in memory. */
+const mostTogether = 4;
+/** Groups per worker at least, where there are batches enough: with fewer the workers would end at different times. */
+const groupsPerWorker = 4;
+
+/** Puts neighbours together, in order, to be swept side by side. */
+export function groupBatches(batches: readonly Batch[], nWorkers: number): Batch[][] {
+  const size = Math.max(1, Math.min(mostTogether, Math.floor(batches.length / (nWorkers * groupsPerWorker))));
+  const groups: Batch[][] = [];
+  for (let from = 0; from < batches.length; from += size) groups.push(batches.slice(from, from + size));
+  return groups;
+}
+
 /** Products, plus what a step costs however small it is. Rows count from their own layer down: they join there. */
 export function batchCost(batch: Batch, targets: readonly Place[]): number {
   const nPos = batch.positions.to - batch.positions.from;

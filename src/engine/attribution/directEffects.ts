@@ -1,9 +1,9 @@
-import { type Batch, batchCost, planBatches, shareOut } from './batches.ts';
+import { type Batch, batchCost, groupBatches, planBatches, shareOut } from './batches.ts';
 import type { LocalModel, PositionRange } from './localModel.ts';
 import { type SharedSweep, sharedSweep, withPrivateCopies } from './sharedSweep.ts';
 import type { Sources } from './sources.ts';
 import { carrySpecialTokens, type SpecialTokens } from './specialTokens.ts';
-import { SweepBuffers, type SweepPrompt, sweepBatch, type Target } from './sweepBatch.ts';
+import { SweepBuffers, type SweepPrompt, sweepBatches, type Target } from './sweepBatch.ts';
 import type { SweepSessions } from './sweepSessions.ts';
 import type { SweepWorkers } from './sweepWorkers.ts';
 import { tokenBlock, tokenColumn, type WrittenBlock } from './writtenBlock.ts';
@@ -40,7 +40,7 @@ type SweepJobs = {
   readonly onBatch: (done: number) => Promise<void>;
 };
 
-/** Batch after batch, each on all threads. */
+/** Group after group, each product on all threads. */
 async function sweepHere(
   prepared: PreparedSweep,
   { targets, batches, reading, deliver, onBatch }: SweepJobs,
@@ -50,19 +50,20 @@ async function sweepHere(
   const prompt = promptOf(prepared);
   const buffers = new SweepBuffers();
   let done = 0;
-  for (const batch of batches) {
+  for (const group of groupBatches(batches, 1)) {
     await onBatch(done);
     const effects = await sessions.measure((steps) =>
-      sweepBatch({ prompt, steps, buffers, work }, targets, batch, reading),
+      sweepBatches({ prompt, steps, buffers, work }, targets, group, reading),
     );
-    batch.targets.forEach((target, row) => {
+    const rows = group.flatMap((batch) => batch.targets);
+    rows.forEach((target, row) => {
       deliver(target, effects.subarray(row * count, (row + 1) * count));
     });
-    done += batch.targets.length;
+    done += rows.length;
   }
 }
 
-/** As many batches at a time as there are workers. */
+/** As many groups at a time as there are workers. */
 async function sweepInWorkers(
   prepared: PreparedSweep,
   shared: SharedSweep,
@@ -72,25 +73,23 @@ async function sweepInWorkers(
   const { count } = prepared.sources;
   const { dModel } = shared.dimensions;
   // The largest first, so that the workers end at about the same time.
-  const left = shareOut(batches, targets, workers.count).toSorted(
+  const sorted = shareOut(batches, targets, workers.count).toSorted(
     (a, b) => batchCost(b, targets) - batchCost(a, targets),
   );
+  const left = groupBatches(sorted, workers.count);
   let done = 0;
   await workers.sweep(
     shared,
     async () => {
       await onBatch(done);
-      const batch = left.shift();
-      if (!batch) return null;
-      const directions = new Float32Array(batch.targets.length * dModel);
-      for (const [row, target] of batch.targets.entries()) directions.set(reading(target), row * dModel);
-      const rows = batch.targets.map((_, row) => row);
-      return {
-        batch: { ...batch, targets: rows },
-        targets: batch.targets.map((target) => targets[target]),
-        directions,
-        places: batch.targets,
-      };
+      const group = left.shift();
+      if (!group) return null;
+      const places = group.flatMap((batch) => batch.targets);
+      const directions = new Float32Array(places.length * dModel);
+      for (const [row, target] of places.entries()) directions.set(reading(target), row * dModel);
+      let row = 0;
+      const numbered = group.map((batch) => ({ ...batch, targets: batch.targets.map(() => row++) }));
+      return { batches: numbered, targets: places.map((target) => targets[target]), directions, places };
     },
     ({ places }, { effects, multiplications }) => {
       prepared.work.multiplications += multiplications;

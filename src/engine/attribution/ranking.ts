@@ -1,4 +1,4 @@
-import type { RowStore } from './rowStore.ts';
+import type { NodeColumns, RowStore } from './rowStore.ts';
 import type { SourceColumns } from './writtenBlock.ts';
 
 /** Row sums below this count as this while features are ranked (the reference implementation's clamp). */
@@ -28,4 +28,75 @@ export function rankSources(columns: SourceColumns, store: RowStore, known: read
     store.addSizes(key, amount / Math.max(store.sumOf(key), smallestRowSum), influence);
   }
   return influence;
+}
+
+/** Influence as it would be if every feature's effects were known. */
+export type Estimate = {
+  /** [source column] */
+  readonly influence: Float64Array;
+  /** By place in `known`: what the target hands on to its sources, that of the features it stands in for included. */
+  readonly handedOn: Float64Array;
+};
+
+/**
+ * Influence of every source, estimated: what reaches a feature that is not known goes on as through the known features
+ * of the same layer and position, in equal parts; where there are none, of the nearest earlier position of the layer.
+ * Exact once all are known. What finds nobody to stand in passes nothing on.
+ * @param known outputs and features, in any order
+ * @param nodes the sources that count; effects of others are as if they were not there. Null: all count.
+ */
+export function estimateInfluence(
+  columns: SourceColumns,
+  store: RowStore,
+  known: readonly KnownTarget[],
+  nodes: NodeColumns | null,
+): Estimate {
+  const { nLayers, nPos, active, count } = columns;
+  const influence = new Float64Array(count);
+  const handedOn = new Float64Array(known.length);
+  const isKnown = new Uint8Array(active.count);
+  // By layer and position, outputs last: the places in `known`.
+  const places: number[][][] = Array.from({ length: nLayers }, () => Array.from({ length: nPos }, () => []));
+  known.forEach(({ layer, feature }, index) => {
+    if (feature === null) return;
+    isKnown[feature] = 1;
+    places[layer][active.pos[feature]].push(index);
+  });
+  const handOn = (index: number, amount: number) => {
+    handedOn[index] = amount;
+    if (amount > 0) store.addShares(known[index].key, amount, nodes, influence);
+  };
+  known.forEach(({ feature, weight }, index) => {
+    if (feature === null) handOn(index, weight);
+  });
+  for (let layer = nLayers - 1; layer >= 0; layer--) {
+    const unknown = unknownAt(columns, layer, influence, isKnown);
+    const stoodIn = new Float64Array(nPos);
+    let nearest = -1;
+    for (let pos = 0; pos < nPos; pos++) {
+      if (places[layer][pos].length > 0) nearest = pos;
+      if (nearest >= 0) stoodIn[nearest] += unknown[pos];
+    }
+    places[layer].forEach((targets, pos) => {
+      for (const index of targets) handOn(index, influence[known[index].feature!] + stoodIn[pos] / targets.length);
+    });
+  }
+  return { influence, handedOn };
+}
+
+/** [pos] influence that has reached features of the layer that are not known */
+function unknownAt(
+  { nPos, featureStart }: SourceColumns,
+  layer: number,
+  influence: Float64Array,
+  isKnown: Uint8Array,
+): Float64Array {
+  const sums = new Float64Array(nPos);
+  for (let pos = 0; pos < nPos; pos++) {
+    const end = featureStart[layer * nPos + pos + 1];
+    for (let feature = featureStart[layer * nPos + pos]; feature < end; feature++) {
+      if (!isKnown[feature]) sums[pos] += influence[feature];
+    }
+  }
+  return sums;
 }

@@ -1,3 +1,4 @@
+import { smallestRowSum } from '../../graph/influence.ts';
 import { SizeClasses } from './sizeClasses.ts';
 import type { Target } from './sweepBatch.ts';
 import type { SourceColumns } from './writtenBlock.ts';
@@ -17,6 +18,14 @@ type StoredRow = {
 
 /** Effects by the places of their sources. */
 export type PickedEffects = { readonly source: Uint32Array; readonly weight: Float32Array };
+
+/** Source columns that are nodes of a graph. */
+export type NodeColumns = {
+  /** [source column] 1 for nodes */
+  readonly mask: Uint8Array;
+  /** The nodes' columns, ascending. */
+  readonly list: Uint32Array;
+};
 
 /** How much of each row is kept. */
 export type RowLimits = {
@@ -90,6 +99,49 @@ export class RowStore {
     let place = 0;
     for (const { from, to } of this.#ranges(target)) {
       for (let column = from; column < to; column++) into[column] += Math.abs(values[place++]) * scale;
+    }
+  }
+
+  /**
+   * Hands `amount` on to the sources of a target by their share of what is kept of its |effects|.
+   * @param nodes what counts; null: everything
+   * @param into [source column] gets the shares added
+   */
+  addShares(key: number, amount: number, nodes: NodeColumns | null, into: Float64Array): void {
+    const { columns, values, target, sum } = this.#row(key);
+    // Over millions of values: loops with nothing to choose in them.
+    if (nodes === null) {
+      let kept = sum;
+      if (columns) {
+        kept = 0;
+        for (let i = 0; i < values.length; i++) kept += Math.abs(values[i]);
+      }
+      this.addSizes(key, amount / Math.max(kept, smallestRowSum), into);
+    } else if (columns) {
+      const { mask } = nodes;
+      let kept = 0;
+      for (let i = 0; i < values.length; i++) kept += Math.abs(values[i]) * mask[columns[i]];
+      const scale = amount / Math.max(kept, smallestRowSum);
+      for (let i = 0; i < values.length; i++) into[columns[i]] += Math.abs(values[i]) * mask[columns[i]] * scale;
+    } else {
+      const { list } = nodes;
+      const parts: { first: number; last: number; shift: number }[] = [];
+      let place = 0;
+      let first = 0;
+      let kept = 0;
+      for (const { from, to } of this.#ranges(target)) {
+        first = lowerBound(list, from, first);
+        const last = lowerBound(list, to, first);
+        const shift = place - from;
+        for (let i = first; i < last; i++) kept += Math.abs(values[list[i] + shift]);
+        parts.push({ first, last, shift });
+        place += to - from;
+        first = last;
+      }
+      const scale = amount / Math.max(kept, smallestRowSum);
+      for (const { first, last, shift } of parts) {
+        for (let i = first; i < last; i++) into[list[i]] += Math.abs(values[list[i] + shift]) * scale;
+      }
     }
   }
 

@@ -4,11 +4,12 @@ import type { AttributionSettings } from '../../protocol/engine.ts';
 import { UserError } from '../../protocol/errors.ts';
 import { mostAdaptiveFeatures, mostRowBytes } from '../../protocol/limits.ts';
 import { encoderRows } from '../transcoders/featureRows.ts';
+import { type Forecast, forecast, mostInfluential } from './adaptive.ts';
 import { type PreparedSweep, sweep } from './directEffects.ts';
 import type { LocalModel } from './localModel.ts';
 import type { PhaseClock } from './phaseClock.ts';
 import { type KnownTarget, rankSources } from './ranking.ts';
-import type { RowLimits, RowStore } from './rowStore.ts';
+import type { NodeColumns, RowLimits, RowStore } from './rowStore.ts';
 import type { Sources } from './sources.ts';
 import type { Target } from './sweepBatch.ts';
 import { needsPieces, sweepInPieces } from './sweepInPieces.ts';
@@ -17,7 +18,18 @@ import type { OutputTarget } from './targets.ts';
 /** Targets whose directions are in memory at a time. */
 const targetsAtOnce = 8192;
 /** Fewest features that join in one round of adaptive mode: smaller rounds sweep badly. */
-const smallestAdaptiveRound = 256;
+const smallestAdaptiveRound = 384;
+/**
+ * Up to so many, adaptive mode goes on until little influence is left on features that are not attributed. Beyond, it is
+ * done when all that the graph would keep are: with the rest attributed too it would stay the same.
+ */
+const strictFeatures = 1024;
+/** The graph stays the same when features that it would keep and that are not attributed hold this part of `adaptiveShare`. */
+const wantedPart = 1 / 4;
+/** With so many attributed it is clear enough which features will be nodes: they are chosen once. */
+const nodesAfter = 1024;
+/** A place without attributed features may hold this part of `adaptiveShare`: nobody there shows where it goes from there. */
+const placePart = 1 / 50;
 
 /** Share of each row's weight that adaptive mode keeps; the smaller where rows would take more than so much memory. */
 const keptShares = { usual: 0.999, large: 0.99 };
@@ -52,7 +64,30 @@ export function rowLimits({ maxFeatureNodes }: SearchSettings, sources: Sources)
 export type SearchSettings = Pick<
   AttributionSettings,
   'batchSize' | 'updateInterval' | 'maxFeatureNodes' | 'adaptiveShare'
->;
+> & {
+  /** Share of influence at which the graph will be pruned: what adaptive mode attributes depends on it. */
+  readonly nodeThreshold: number;
+};
+
+/** What a search found. */
+export type Found = {
+  /** Features that are nodes: indices into the active features, ascending. In adaptive mode not all are attributed. */
+  readonly selected: Uint32Array;
+  /** Of all paths from the outputs down, how much ends at features that are not attributed. */
+  readonly unexpandedInfluence: number;
+  /** The part of it at positions where nothing may be attributed. */
+  readonly outsideInfluence: number;
+  /** Null where every node is attributed: the graph itself says it all. */
+  readonly estimate: NodeEstimate | null;
+};
+
+/** Influence where the inputs of some features are not known. */
+export type NodeEstimate = {
+  /** [nNodes] */
+  readonly influence: Float64Array;
+  /** [nNodes] what each hands on to its sources, for the features it stands in for too */
+  readonly handedOn: Float64Array;
+};
 
 /** A prompt's run and sources, and the effects on its targets so far: used again while only targets or limits change. */
 export type PreparedPrompt = {
@@ -78,6 +113,10 @@ export class Search {
   /** [nPos] 1 where features may be attributed; null: everywhere. */
   readonly #mask: Uint8Array | null;
   #influence: Float64Array | null = null;
+  /** From what is known by now; null: not made yet. */
+  #forecast: Forecast | null = null;
+  /** Once enough is known to choose them: the graph's nodes. */
+  #nodes: NodeColumns | null = null;
 
   constructor(
     { prepared, store }: PreparedPrompt,
@@ -108,12 +147,14 @@ export class Search {
     const allowed = this.#allowed();
     const count = allowed.length;
     if (maxFeatureNodes === 'adaptive') {
-      for (;;) {
-        const ranked = this.#rank(Math.max(smallestAdaptiveRound, this.order.length));
-        const round = this.#adaptiveRound(ranked, adaptiveShare);
-        if (round.length === 0) return;
+      for (
+        let round = this.#adaptiveRound(adaptiveShare);
+        round.length > 0;
+        round = this.#adaptiveRound(adaptiveShare)
+      ) {
         await this.#attributeFeatures(round, Math.min(count, mostAdaptiveFeatures));
       }
+      return;
     }
     const wanted = maxFeatureNodes === 'all' ? count : Math.min(maxFeatureNodes, count);
     if (wanted === count) {
@@ -126,14 +167,38 @@ export class Search {
     }
   }
 
-  /** `outsideInfluence`: the part of what is unexpanded that is at positions where nothing may be attributed. */
-  finish(): { selected: Uint32Array; unexpandedInfluence: number; outsideInfluence: number } {
-    const selected = Uint32Array.from(this.order).sort();
-    if (selected.length === this.#sources.active.count)
-      return { selected, unexpandedInfluence: 0, outsideInfluence: 0 };
-    this.#rank(0);
-    const [inside, outside] = [this.#unexpanded(true), this.#mask ? this.#unexpanded(false) : 0];
-    return { selected, unexpandedInfluence: inside + outside, outsideInfluence: outside };
+  finish(): Found {
+    const { active } = this.#sources;
+    const isAll = this.order.length === active.count;
+    if (!isAll) this.#rank(0);
+    const [inside, outside] = isAll ? [0, 0] : [this.#unexpanded(true), this.#mask ? this.#unexpanded(false) : 0];
+    const shares = { unexpandedInfluence: inside + outside, outsideInfluence: outside };
+    const attributed = Uint32Array.from(this.order).sort();
+    if (isAll || this.#settings.maxFeatureNodes !== 'adaptive')
+      return { selected: attributed, ...shares, estimate: null };
+    const { nodes } = this.#foresee();
+    const selected = Uint32Array.from(this.#allowed().filter((feature) => nodes === null || nodes.mask[feature]));
+    return { selected, ...shares, estimate: selected.length === attributed.length ? null : this.#estimateOf(selected) };
+  }
+
+  /** The forecast by node instead of source column and target. */
+  #estimateOf(selected: Uint32Array): NodeEstimate {
+    const { active, count } = this.#sources;
+    const { influence, handedOn } = this.#foresee();
+    const firstOutput = selected.length + count - active.count;
+    const byNode = new Float64Array(firstOutput + this.#outputs.length);
+    byNode.set(influence.subarray(active.count), selected.length);
+    selected.forEach((feature, node) => {
+      byNode[node] = influence[feature];
+    });
+    // Errors and tokens are the end of their paths. Of features that are not attributed, others hand it on.
+    const onByNode = byNode.slice().fill(0, 0, selected.length);
+    const nodeOf = new Map(Array.from(selected, (feature, node) => [feature, node]));
+    this.#known.forEach(({ key, feature }, index) => {
+      const node = feature === null ? firstOutput + key - active.count : nodeOf.get(feature);
+      if (node !== undefined) onByNode[node] = handedOn[index];
+    });
+    return { influence: byNode, handedOn: onByNode };
   }
 
   /** Turns rows into edges between nodes. Sources that are no nodes are dropped; unless kept, each row as it is read. */
@@ -145,7 +210,10 @@ export class Search {
     const columns = new Uint32Array(nNodes - this.#outputs.length);
     columns.set(selected);
     for (let column = active.count; column < count; column++) columns[column - active.count + selected.length] = column;
-    const keys = new Map<number, number>(Array.from(selected, (feature, node) => [node, feature]));
+    const keys = new Map<number, number>();
+    selected.forEach((feature, node) => {
+      if (this.#attributed.has(feature)) keys.set(node, feature);
+    });
     this.#outputs.forEach((_, index) => {
       keys.set(nNodes - this.#outputs.length + index, active.count + index);
     });
@@ -205,6 +273,7 @@ export class Search {
         this.#attributed.add(feature);
       }
     }
+    this.#forecast = null;
     this.roundSizes.push(features.length);
   }
 
@@ -268,11 +337,7 @@ export class Search {
     this.#influence = influence;
     if (most === 0) return [];
     const rest = this.#allowed().filter((feature) => !this.#attributed.has(feature));
-    const sizes = Float64Array.from(rest, (feature) => influence[feature]);
-    // Sorting the values alone is many times faster than sorting features by them.
-    const least = sizes.slice().sort()[Math.max(0, sizes.length - most)];
-    const candidates = rest.filter((feature) => influence[feature] >= least);
-    return candidates.sort((a, b) => influence[b] - influence[a] || a - b).slice(0, most);
+    return mostInfluential(rest, influence, most);
   }
 
   /**
@@ -290,19 +355,43 @@ export class Search {
   }
 
   /**
-   * The next features of adaptive mode: the fewest that bring the unexpanded influence to half of what is allowed, but
-   * not more at once than are known already, since each round shows better which ones matter. None when done.
+   * The next features of adaptive mode; none when done. Those come first that the graph would keep, then those that show
+   * where the influence of their place goes from there, then the most influential: the fewest that bring what is
+   * unexpanded to half of what is allowed, but not more at once than are known already, since each round shows better
+   * which ones matter.
    */
-  #adaptiveRound(ranked: readonly number[], allowedShare: number): number[] {
-    if (this.#unexpanded(true) < allowedShare) return [];
-    const given = this.#outputs.reduce((sum, { probability }) => sum + probability, 0);
-    const room = Math.max(0, mostAdaptiveFeatures - this.order.length);
-    const most = Math.min(room, Math.max(smallestAdaptiveRound, this.order.length));
-    let left = this.#unexpanded(true) * given;
-    let size = 0;
-    while (size < Math.min(most, ranked.length) && left > (allowedShare / 2) * given) {
-      left -= this.#influence![ranked[size++]];
+  #adaptiveRound(allowedShare: number): number[] {
+    const most = Math.min(
+      mostAdaptiveFeatures - this.order.length,
+      Math.max(smallestAdaptiveRound, 2 * this.order.length),
+    );
+    if (this.order.length < strictFeatures) {
+      const ranked = this.#rank(most);
+      const unexpanded = this.#unexpanded(true);
+      if (unexpanded < allowedShare) return [];
+      const { wanted, scouts } = this.#foresee();
+      const first = [...new Set([...wanted, ...scouts])].slice(0, most);
+      const room = Math.min(most, strictFeatures - this.order.length);
+      const candidates = first.length < room ? [...new Set([...first, ...ranked])].slice(0, room) : first;
+      const given = this.#outputs.reduce((sum, { probability }) => sum + probability, 0);
+      let left = (unexpanded - allowedShare / 2) * given;
+      let size = 0;
+      while (size < candidates.length && left > 0) left -= this.#influence![candidates[size++]];
+      return candidates.slice(0, size);
     }
-    return ranked.slice(0, size);
+    const { wanted, wantedShare, scouts } = this.#foresee();
+    if (wantedShare < wantedPart * allowedShare) return [];
+    return [...new Set([...wanted, ...scouts])].slice(0, Math.max(0, most));
+  }
+
+  /** The forecast from what is known by now. */
+  #foresee(): Forecast {
+    const { adaptiveShare, nodeThreshold } = this.#settings;
+    const settings = { nodeThreshold, mostAtPlace: placePart * adaptiveShare };
+    if (this.#forecast === null) {
+      this.#forecast = forecast(this.#sources, this.#store, this.#known, this.#allowed(), settings, this.#nodes);
+      if (this.order.length >= nodesAfter) this.#nodes = this.#forecast.nodes;
+    }
+    return this.#forecast;
   }
 }

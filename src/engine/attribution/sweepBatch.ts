@@ -28,17 +28,28 @@ export type SweepPrompt = {
   readonly blockBelow: (layer: number, positions: PositionRange) => WrittenBlock;
 };
 
-/** Arrays reused between batches: two gradients, the dots of one layer, the effects of one batch. */
+/** Two arrays that a batch's gradient goes to and fro between. */
+class GradientPair {
+  readonly #arrays = [new Float32Array(0), new Float32Array(0)];
+
+  /** The one that is not `current`. */
+  other(current: Float32Array | null, length: number): Float32Array {
+    const index = this.#arrays[0].buffer === current?.buffer ? 1 : 0;
+    if (this.#arrays[index].length < length) this.#arrays[index] = new Float32Array(length);
+    return this.#arrays[index].subarray(0, length);
+  }
+}
+
+/** Arrays reused between batches: gradients, the dots of one layer, the effects of the batches that are swept together. */
 export class SweepBuffers {
-  #gradients = [new Float32Array(0), new Float32Array(0)];
+  readonly #gradients: GradientPair[] = [];
   #dots = new Float32Array(0);
   #effects: Float32Array = new Float32Array(0);
 
-  /** The gradient array that is not `current`. */
-  other(current: Float32Array | null, length: number): Float32Array {
-    const index = this.#gradients[0].buffer === current?.buffer ? 1 : 0;
-    if (this.#gradients[index].length < length) this.#gradients[index] = new Float32Array(length);
-    return this.#gradients[index].subarray(0, length);
+  /** Those of the batch at this place among the ones that are swept together. */
+  gradients(place: number): GradientPair {
+    this.#gradients[place] ??= new GradientPair();
+    return this.#gradients[place];
   }
 
   dots(length: number): Float32Array {
@@ -51,12 +62,12 @@ export class SweepBuffers {
     return this.#effects.subarray(0, length).fill(0);
   }
 
-  /** Takes an array to use for the effects of the next batch. */
+  /** Takes an array to use for the effects of the next batches. */
   giveEffects(array: Float32Array): void {
     this.#effects = array;
   }
 
-  /** Lets go of the array that the last batch's effects are in. */
+  /** Lets go of the array that the last batches' effects are in. */
   takeEffects(): Float32Array {
     const array = this.#effects;
     this.#effects = new Float32Array(0);
@@ -75,34 +86,71 @@ type BatchSweep = {
   readonly onLayer?: () => void;
 };
 
+/** What batches need of a layer, made once for all of them. */
+type LayerParts = {
+  /** Null after the last layer. */
+  readonly weights: CarryWeights | null;
+  readonly block: WrittenBlock;
+  /** Of the layer below, where the set has skip matrices. */
+  readonly skip: SkipWeights | null;
+};
+
+/** A batch on its way down. */
+type Descent = {
+  readonly batch: Batch;
+  readonly gradients: GradientPair;
+  /** [batch row, source column] */
+  readonly effects: Float32Array;
+  state: SweepState;
+};
+
 /**
- * Direct effects of all sources on the targets of one batch.
- * @returns effects [batch row, source column], overwritten by the next batch
+ * Direct effects of all sources on the targets of some batches, which go down side by side so that what a layer takes is
+ * read once for all.
+ * @param batches whose positions begin at the same one
+ * @returns effects [row of the first batch, then of the next …, source column], overwritten by the next call
  */
-export async function sweepBatch(
+export async function sweepBatches(
   sweep: BatchSweep,
   targets: readonly Target[],
-  batch: Batch,
+  batches: readonly Batch[],
   reading: (target: number) => Float32Array,
 ): Promise<Float32Array> {
   const { prompt, buffers, onLayer } = sweep;
+  const { nColumns } = prompt;
   const { dModel, nLayers } = prompt.dimensions;
-  const { positions, topLayer } = batch;
-  const effects = buffers.effects(batch.targets.length * prompt.nColumns);
-  let state: SweepState = { positions, nRows: 0, gradient: buffers.other(null, 0) };
+  const nRows = batches.reduce((sum, batch) => sum + batch.targets.length, 0);
+  const effects = buffers.effects(nRows * nColumns);
+  let row = 0;
+  const descents = batches.map((batch, place): Descent => {
+    const gradients = buffers.gradients(place);
+    const own = effects.subarray(row * nColumns, (row + batch.targets.length) * nColumns);
+    row += batch.targets.length;
+    const state = { positions: batch.positions, nRows: 0, gradient: gradients.other(null, 0) };
+    return { batch, gradients, effects: own, state };
+  });
+  const topLayer = batches.reduce((top, batch) => Math.max(top, batch.topLayer), 0);
   for (let layer = topLayer; layer >= 0; layer--) {
     onLayer?.();
-    state = withRowsOf(state, rowsFrom(batch, targets, layer), dModel, buffers);
-    inject(state, targets, batch, layer, dModel, reading);
-    const block = prompt.blockBelow(layer, positions);
-    if (layer < nLayers) state = await carry(sweep, layer, state, block, effects);
-    else await readOff(sweep, state, block, effects);
-    if (layer > 0) state = await throughSkip(sweep, layer - 1, state);
+    const joined = descents.filter(({ batch }) => batch.topLayer >= layer);
+    const to = joined.reduce((most, { batch }) => Math.max(most, batch.positions.to), 0);
+    const parts: LayerParts = {
+      weights: layer < nLayers ? prompt.carryWeights(layer) : null,
+      block: prompt.blockBelow(layer, { from: joined[0].batch.positions.from, to }),
+      skip: layer > 0 ? prompt.skipWeights(layer - 1) : null,
+    };
+    for (const descent of joined) {
+      withRowsOf(descent, rowsFrom(descent.batch, targets, layer), dModel);
+      inject(descent.state, targets, descent.batch, layer, dModel, reading);
+      if (parts.weights) await carry(sweep, layer, descent, parts.weights, parts.block);
+      else await readOff(sweep, descent, parts.block);
+      if (parts.skip) await throughSkip(sweep, descent, parts.skip);
+    }
   }
   return effects;
 }
 
-/** A batch on its way down: rows join when their layer is reached. */
+/** Where a batch is on its way down: rows join when their layer is reached. */
 type SweepState = {
   readonly positions: PositionRange;
   readonly nRows: number;
@@ -117,16 +165,17 @@ export function rowsFrom(batch: Batch, targets: readonly Target[], layer: number
   return Math.min(batch.targets.length, Math.ceil(joined / step) * step);
 }
 
-/** The same gradient with room for more rows, which are 0. */
-function withRowsOf(state: SweepState, nRows: number, dModel: number, buffers: SweepBuffers): SweepState {
-  if (nRows === state.nRows) return state;
+/** Makes room in the gradient for more rows, which are 0. */
+function withRowsOf(descent: Descent, nRows: number, dModel: number): void {
+  const { state, gradients } = descent;
+  if (nRows === state.nRows) return;
   const nPos = state.positions.to - state.positions.from;
-  const gradient = buffers.other(state.gradient, nPos * nRows * dModel).fill(0);
+  const gradient = gradients.other(state.gradient, nPos * nRows * dModel).fill(0);
   for (let pos = 0; pos < nPos; pos++) {
     const own = state.gradient.subarray(pos * state.nRows * dModel, (pos + 1) * state.nRows * dModel);
     gradient.set(own, pos * nRows * dModel);
   }
-  return { ...state, nRows, gradient };
+  descent.state = { ...state, nRows, gradient };
 }
 
 /**
@@ -136,17 +185,18 @@ function withRowsOf(state: SweepState, nRows: number, dModel: number, buffers: S
 async function carry(
   { prompt, steps, buffers, work }: BatchSweep,
   layer: number,
-  state: SweepState,
+  descent: Descent,
+  { output, value }: CarryWeights,
   block: WrittenBlock,
-  effects: Float32Array,
-): Promise<SweepState> {
+): Promise<void> {
+  const { effects, gradients, state } = descent;
   const { positions, nRows, gradient } = state;
   const { dModel, nKeyValueHeads, nHeads, dHead } = prompt.dimensions;
   const nPos = positions.to - positions.from;
   const nQueries = (nHeads / nKeyValueHeads) * nPos;
   const dims = [nPos, nRows, dModel];
-  const { output, value } = prompt.carryWeights(layer);
-  const next = buffers.other(gradient, gradient.length);
+  const next = gradients.other(gradient, gradient.length);
+  descent.state = { ...state, gradient: next };
   const feeds = {
     gradient: floatTensor(gradient, dims),
     pattern: floatTensor(prompt.carryPattern(layer, positions, positions), [nKeyValueHeads, nPos, nQueries]),
@@ -161,7 +211,7 @@ async function carry(
   if (positions.from === 0) {
     await steps.carry.run(feeds, results);
     addEffects(dots, nRows, block, prompt.nColumns, effects);
-    return { ...state, gradient: next };
+    return;
   }
   const { special, nColumns, firstTokenColumn } = prompt;
   const { count } = special;
@@ -181,22 +231,16 @@ async function carry(
       effects[row * nColumns + firstTokenColumn + token] += contributions[row * count + token];
     }
   }
-  return { ...state, gradient: next };
 }
 
-/** Through a layer's skip matrix, where the set has one. */
-async function throughSkip(
-  { prompt, steps, buffers }: BatchSweep,
-  layer: number,
-  state: SweepState,
-): Promise<SweepState> {
-  const skip = prompt.skipWeights(layer);
-  if (!skip) return state;
+/** Through a layer's skip matrix. */
+async function throughSkip({ prompt, steps }: BatchSweep, descent: Descent, skip: SkipWeights): Promise<void> {
+  const { state, gradients } = descent;
   const { positions, nRows, gradient } = state;
   const { dModel } = prompt.dimensions;
   const nPos = positions.to - positions.from;
   const dims = [nPos, nRows, dModel];
-  const next = buffers.other(gradient, gradient.length);
+  const next = gradients.other(gradient, gradient.length);
   await steps.skip.run(
     {
       gradient: floatTensor(gradient, dims),
@@ -205,7 +249,7 @@ async function throughSkip(
     },
     { carried: floatTensor(next, dims) },
   );
-  return { ...state, gradient: next };
+  descent.state = { ...state, gradient: next };
 }
 
 /** Adds the readings of the batch's targets at this layer to the gradient there. */
@@ -228,9 +272,8 @@ export function inject(
 /** The effects of what is written just below, where no attention lies between. */
 async function readOff(
   { prompt, steps, buffers, work }: BatchSweep,
-  { positions, nRows, gradient }: SweepState,
+  { state: { positions, nRows, gradient }, effects }: Descent,
   block: WrittenBlock,
-  effects: Float32Array,
 ): Promise<void> {
   const { dModel } = prompt.dimensions;
   const { width } = block;

@@ -1,6 +1,6 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { promptFromShared, type SharedSweep } from './sharedSweep.ts';
-import { SweepBuffers, type SweepPrompt, sweepBatch } from './sweepBatch.ts';
+import { SweepBuffers, type SweepPrompt, sweepBatches } from './sweepBatch.ts';
 import { createSteps, type SweepSteps } from './sweepSteps.ts';
 import { type FromWorker, type ToWorker, type WorkerStart, WorkerState } from './workerMessages.ts';
 
@@ -24,16 +24,16 @@ class SweepWorker {
     if (!shared) this.#buffers = new SweepBuffers();
   }
 
-  async sweep({ targets, batch, directions, effects }: Extract<ToWorker, { type: 'batch' }>): Promise<FromWorker> {
+  async sweep({ targets, batches, directions, effects }: Extract<ToWorker, { type: 'batches' }>): Promise<FromWorker> {
     const prompt = this.#prompt;
-    if (!prompt) throw new Error('a batch came before its prompt');
+    if (!prompt) throw new Error('batches came before their prompt');
     const { dModel } = prompt.dimensions;
     const work = { multiplications: 0 };
     const onLayer = () => this.#state.throwIfStopped();
     const reading = (row: number) => directions.subarray(row * dModel, (row + 1) * dModel);
     const sweep = { prompt, steps: this.#steps, buffers: this.#buffers, work, onLayer };
     if (effects) this.#buffers.giveEffects(effects);
-    await sweepBatch(sweep, targets, batch, reading);
+    await sweepBatches(sweep, targets, batches, reading);
     return { type: 'swept', effects: this.#buffers.takeEffects(), multiplications: work.multiplications };
   }
 

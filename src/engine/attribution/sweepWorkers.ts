@@ -20,7 +20,7 @@ export function workerCount(): number {
   return Math.min(os.availableParallelism(), mostWorkers);
 }
 
-/** What a worker makes of a batch. */
+/** What a worker makes of a job. */
 export type Swept = { readonly effects: Float32Array; readonly multiplications: number };
 
 /**
@@ -46,7 +46,7 @@ export class SweepWorkers {
   /**
    * Sweeps batches of one prompt, as many at a time as there are workers. When `next` or `done` throws, the rest is
    * given up and the error passed on.
-   * @param next gives a batch to sweep; null: there is none left
+   * @param next gives what to sweep; null: there is none left
    * @param done takes what came of it; the array is reused afterwards
    */
   async sweep<Job extends SweepJob>(
@@ -86,13 +86,15 @@ export class SweepWorkers {
   }
 }
 
+/** Batches to sweep side by side. */
 export type SweepJob = {
-  readonly batch: Batch;
+  readonly batches: readonly Batch[];
+  /** By row, as the batches number them. */
   readonly targets: readonly Target[];
   readonly directions: Float32Array;
 };
 
-/** One worker, with at most one batch at a time. Keeps the process alive only while it is used. */
+/** One worker, with at most one job at a time. Keeps the process alive only while it is used. */
 class Lane {
   readonly #worker: Worker;
   #waiting: { resolve: (swept: Swept) => void; reject: (error: Error) => void } | null = null;
@@ -112,13 +114,13 @@ class Lane {
     this.#post({ type: 'prompt', prompt });
   }
 
-  sweep({ batch, targets, directions }: SweepJob): Promise<Swept> {
+  sweep({ batches, targets, directions }: SweepJob): Promise<Swept> {
     return new Promise((resolve, reject) => {
       if (this.#failure) throw this.#failure;
       this.#waiting = { resolve, reject };
       const effects = this.#effects;
       this.#effects = null;
-      this.#post({ type: 'batch', batch, targets, directions, effects });
+      this.#post({ type: 'batches', batches, targets, directions, effects });
     });
   }
 
@@ -138,7 +140,7 @@ class Lane {
   }
 
   #post(message: ToWorker): void {
-    const moved = message.type === 'batch' ? [message.directions, message.effects] : [];
+    const moved = message.type === 'batches' ? [message.directions, message.effects] : [];
     this.#worker.postMessage(
       message,
       moved.flatMap((array) => (array ? [array.buffer as ArrayBuffer] : [])),

@@ -1,6 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { GraphMetadata } from '../../graph/circuitGraph.ts';
-import { influence } from '../../graph/influence.ts';
 import { prune } from '../../graph/prune.ts';
 import { scores } from '../../graph/scores.ts';
 import type { GraphWeights } from '../../graph/weights.ts';
@@ -75,14 +74,20 @@ export async function traceInFull(
 
   const { sources: sourceMask, attributed: attributedMask } = masks;
   const attribution = await attributor.attribute(
-    { ids, firstPos, sourceMask, attributedMask, targets, settings },
+    {
+      ids,
+      firstPos,
+      sourceMask,
+      attributedMask,
+      targets,
+      settings: { ...settings, nodeThreshold: request.keep.nodeThreshold },
+    },
     options,
   );
-  const { graph, run } = attribution;
+  const { graph, run, influence: nodeInfluence, handedOn } = attribution;
 
   const pruning = performance.now();
   await turn(options, 0);
-  const nodeInfluence = influence(graph.incoming, graph.outputWeight);
   await turn(options, 1);
   const kept = prune(graph, request.keep, nodeInfluence);
   const explained = explainedVariance(attributor.set, run, attribution.reconstruction, firstPos, sourceMask);
@@ -105,12 +110,12 @@ export async function traceInFull(
     promptTokens: tokens.map(({ text }) => text),
     promptTokenIds: ids,
     nLayers: attributor.model.dimensions.nLayers,
-    scores: scores(graph, nodeInfluence),
+    scores: scores(graph, nodeInfluence, handedOn),
     generation: {
       maxLogits: settings.maxLogits,
       logitProbability: settings.logitProbability,
       batchSize: settings.batchSize,
-      maxFeatureNodes: settings.maxFeatureNodes === 'all' ? null : attribution.selected.length,
+      maxFeatureNodes: settings.maxFeatureNodes === 'all' ? null : attribution.order.length,
     },
     pruning: request.keep,
     nodeThreshold: settings.nodeThreshold,
@@ -131,7 +136,9 @@ export async function traceInFull(
       probability: attribution.probabilities[id],
     })),
     phases: [phase('tokenize', tokenized), ...attribution.phases, phase('prune', performance.now() - pruning)],
+    attributedFeatures: attribution.order.length,
     unexpandedInfluence: attribution.unexpandedInfluence,
+    isRestEstimated: attribution.selected.length > attribution.order.length,
     droppedEdgeWeight: attribution.droppedEdgeWeight,
     explainedVariance: explained,
     device: parts.device,

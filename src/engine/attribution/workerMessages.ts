@@ -9,20 +9,21 @@ export type ToWorker =
   /** What the batches that follow are about; null: let go of it. */
   | { readonly type: 'prompt'; readonly prompt: SharedSweep | null }
   | {
-      readonly type: 'batch';
-      readonly batch: Batch;
-      /** By batch row. */
+      readonly type: 'batches';
+      /** To be swept side by side. */
+      readonly batches: readonly Batch[];
+      /** Of all batches' rows: those of the first, then of the next … */
       readonly targets: readonly Target[];
-      /** [batch row, dModel] */
+      /** [row, dModel] */
       readonly directions: Float32Array;
-      /** To write the effects to when it is long enough: what an earlier batch gave. */
+      /** To write the effects to when it is long enough: what earlier batches gave. */
       readonly effects: Float32Array | null;
     }
   | { readonly type: 'close' };
 
 export type FromWorker =
   | { readonly type: 'ready' }
-  /** effects [batch row, source column], perhaps with more behind */
+  /** effects [row, source column], perhaps with more behind */
   | { readonly type: 'swept'; readonly effects: Float32Array; readonly multiplications: number }
   | { readonly type: 'failed'; readonly message: string };
 

@@ -1,0 +1,120 @@
+import { cutAtShare } from '../../graph/prune.ts';
+import { mostAdaptiveFeatures } from '../../protocol/limits.ts';
+import { type Estimate, estimateInfluence, type KnownTarget } from './ranking.ts';
+import type { NodeColumns, RowStore } from './rowStore.ts';
+import type { SourceColumns } from './writtenBlock.ts';
+
+/** What adaptive mode expects of the graph while not all of its features are attributed. */
+export type Forecast = Estimate & {
+  /**
+   * The graph's nodes: attributed features and the most influential others, as many as adaptive mode would attribute at
+   * most, with all errors and tokens. Null: every source.
+   */
+  readonly nodes: NodeColumns | null;
+  /** Features that pruning would keep and that are not attributed, most influential first. */
+  readonly wanted: readonly number[];
+  /** The part of all nodes' influence that is theirs. */
+  readonly wantedShare: number;
+  /** For each place without attributed features that holds much of the influence, its most influential feature. */
+  readonly scouts: readonly number[];
+};
+
+/** Features this far beyond the threshold are wanted too: some of them turn out to be kept. */
+const margin = 0.01;
+
+export type ForecastSettings = {
+  /** Share of influence at which the graph will be pruned. */
+  readonly nodeThreshold: number;
+  /** Influence, of all that the outputs give, that a place without attributed features may hold. */
+  readonly mostAtPlace: number;
+};
+
+/**
+ * Estimates the graph that attributing every feature worth it would give.
+ * @param allowed features that may be attributed, ascending
+ * @param known outputs and attributed features
+ * @param chosen the nodes, where they were chosen before; null: the most influential by now
+ */
+export function forecast(
+  columns: SourceColumns,
+  store: RowStore,
+  known: readonly KnownTarget[],
+  allowed: readonly number[],
+  { nodeThreshold, mostAtPlace }: ForecastSettings,
+  chosen: NodeColumns | null,
+): Forecast {
+  const { active } = columns;
+  const isKnown = new Uint8Array(active.count);
+  for (const { feature } of known) if (feature !== null) isKnown[feature] = 1;
+  const rest = allowed.filter((feature) => !isKnown[feature]);
+  const isWhole = allowed.length === active.count && active.count <= mostAdaptiveFeatures;
+  const estimate = (among: NodeColumns | null) => estimateInfluence(columns, store, known, among);
+  const nodes = isWhole ? null : (chosen ?? chooseNodes(columns, isKnown, rest, estimate(null).influence));
+  const { influence, handedOn } = estimate(nodes);
+  const above = (cut: number) => rest.filter((feature) => influence[feature] > 0 && influence[feature] >= cut);
+  const wanted = above(cutAtShare(influence, nodeThreshold));
+  const likely = above(cutAtShare(influence, Math.min(1, nodeThreshold + margin)));
+  const whole = influence.reduce((sum, value) => sum + value, 0);
+  const wantedInfluence = wanted.reduce((sum, feature) => sum + influence[feature], 0);
+  const given = known.reduce((sum, { weight }) => sum + weight, 0);
+  return {
+    influence,
+    handedOn,
+    nodes,
+    wanted: mostInfluential(likely, influence, likely.length),
+    wantedShare: whole === 0 ? 0 : wantedInfluence / whole,
+    scouts: scoutsOf(columns, influence, isKnown, rest, mostAtPlace * given),
+  };
+}
+
+/** Attributed features, the most influential of the rest, errors and tokens. */
+function chooseNodes(
+  { count, active }: SourceColumns,
+  isKnown: Uint8Array,
+  rest: readonly number[],
+  influence: Float64Array,
+): NodeColumns {
+  const mask = new Uint8Array(count).fill(1, active.count);
+  mask.set(isKnown);
+  const room = mostAdaptiveFeatures - isKnown.reduce((sum, is) => sum + is, 0);
+  for (const feature of mostInfluential(rest, influence, room)) mask[feature] = 1;
+  const list = new Uint32Array(mask.reduce((sum, is) => sum + is, 0));
+  let next = 0;
+  for (let column = 0; column < count; column++) if (mask[column]) list[next++] = column;
+  return { mask, list };
+}
+
+/** @param influence [source column] 0 where a source does not count */
+function scoutsOf(
+  { nLayers, nPos, active }: SourceColumns,
+  influence: Float64Array,
+  isKnown: Uint8Array,
+  rest: readonly number[],
+  most: number,
+): number[] {
+  const placeOf = (feature: number) => active.layer[feature] * nPos + active.pos[feature];
+  const held = new Float64Array(nLayers * nPos);
+  const isSeen = new Uint8Array(nLayers * nPos);
+  isKnown.forEach((is, feature) => {
+    if (is) isSeen[placeOf(feature)] = 1;
+    else held[placeOf(feature)] += influence[feature];
+  });
+  const best = new Map<number, number>();
+  for (const feature of rest) {
+    const place = placeOf(feature);
+    if (isSeen[place] || held[place] <= most) continue;
+    const other = best.get(place);
+    if (other === undefined || influence[feature] > influence[other]) best.set(place, feature);
+  }
+  return [...best.values()];
+}
+
+/** The features of most influence, that first; of equals the first. */
+export function mostInfluential(features: readonly number[], influence: Float64Array, most: number): number[] {
+  if (most <= 0) return [];
+  const sizes = Float64Array.from(features, (feature) => influence[feature]);
+  // Sorting the values alone is many times faster than sorting features by them.
+  const least = sizes.sort()[Math.max(0, sizes.length - most)];
+  const candidates = features.filter((feature) => influence[feature] >= least);
+  return candidates.sort((a, b) => influence[b] - influence[a] || a - b).slice(0, most);
+}
