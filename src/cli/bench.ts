@@ -8,6 +8,8 @@ import { loadTranscoders } from '../engine/transcoders/load.ts';
 import { prune } from '../graph/prune.ts';
 import { scores } from '../graph/scores.ts';
 import type { InterveneRequest } from '../protocol/engine.ts';
+import { mostAdaptiveFeatures } from '../protocol/limits.ts';
+import { keptShare } from './keptShare.ts';
 import { bestMatrixRate } from './matrixRate.ts';
 
 export type BenchSize = {
@@ -25,6 +27,8 @@ export type BenchResult = {
   readonly active: number;
   readonly attributed: number;
   readonly unexpanded: number;
+  /** Of adaptive mode: share of the influence that all it could attribute would keep that it keeps too. Null: not adaptive. */
+  readonly same: number | null;
   readonly seconds: Readonly<Record<string, number>>;
   /** From the loaded model to the pruned graph and its scores. */
   readonly total: number;
@@ -51,7 +55,20 @@ export async function benchOne(size: BenchSize, repeats: number): Promise<BenchR
   const tokenizer = await loadTokenizer(size.model);
   const { ids, firstPos } = benchPrompt(size, tokenizer, model.dimensions.dVocab);
   const rateBefore = await bestMatrixRate(model.dimensions.dModel);
-  let best: Omit<BenchResult, 'limit' | 'peakBytes' | 'intervene'> | null = null;
+  const attribute = (maxFeatureNodes: BenchSize['features'], onProgress?: () => void) =>
+    attributor.attribute(
+      {
+        ids,
+        firstPos,
+        targets: { type: 'top', maxLogits: 10, logitProbability: 0.95 },
+        settings: {
+          ...{ batchSize: size.batch, updateInterval: 4, maxFeatureNodes, adaptiveShare: 0.02 },
+          nodeThreshold: keep.nodeThreshold,
+        },
+      },
+      { onProgress },
+    );
+  let best: Omit<BenchResult, 'limit' | 'peakBytes' | 'intervene' | 'same'> | null = null;
   let multiplications = 0;
   let peak = 0;
   const watch = () => {
@@ -62,19 +79,8 @@ export async function benchOne(size: BenchSize, repeats: number): Promise<BenchR
     attributor.forgetPrompt();
     await model.forward([ids[0] === 1 ? 2 : 1], { logits: 'none' });
     const begun = performance.now();
-    const result = await attributor.attribute(
-      {
-        ids,
-        firstPos,
-        targets: { type: 'top', maxLogits: 10, logitProbability: 0.95 },
-        settings: {
-          ...{ batchSize: size.batch, updateInterval: 4, maxFeatureNodes: size.features, adaptiveShare: 0.02 },
-          nodeThreshold: keep.nodeThreshold,
-        },
-      },
-      // Later traces find memory that an earlier one has not given back yet.
-      { onProgress: repeat === 0 ? watch : undefined },
-    );
+    // Later traces find memory that an earlier one has not given back yet.
+    const result = await attribute(size.features, repeat === 0 ? watch : undefined);
     const attributed = performance.now();
     const kept = prune(result.graph, keep, result.influence);
     const { replacement, completeness } = scores(result.graph, result.influence, result.handedOn);
@@ -105,7 +111,11 @@ export async function benchOne(size: BenchSize, repeats: number): Promise<BenchR
   });
   const rate = Math.max(rateBefore, await bestMatrixRate(model.dimensions.dModel));
   if (!best) throw new Error('nothing was measured');
-  return { ...best, intervene, limit: multiplications / rate, peakBytes: peak };
+  const same =
+    size.features === 'adaptive'
+      ? keptShare(await attribute(mostAdaptiveFeatures), await attribute('adaptive'), keep)
+      : null;
+  return { ...best, intervene, limit: multiplications / rate, peakBytes: peak, same };
 }
 
 /** The fastest run with a feature of the last token turned off, nothing else held. */

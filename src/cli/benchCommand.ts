@@ -147,6 +147,7 @@ const columns = [
   'sweep/limit',
   'MB',
   'left',
+  'same',
 ];
 
 function header(hasPeer: boolean, hasBefore: boolean): string {
@@ -175,6 +176,7 @@ function row(result: BenchResult, peer: PeerFigure | null, before: BenchResult |
     (sweep / result.limit).toFixed(2),
     (result.peakBytes / 1e6).toFixed(0),
     `${(100 * result.unexpanded).toFixed(1)}%`,
+    result.same === null ? '–' : `${(100 * result.same).toFixed(1)}%`,
   ];
   const earlier = before
     ? [(result.total / before.total).toFixed(2), (result.peakBytes / before.peakBytes).toFixed(2)]

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import path from 'node:path';
 import { test } from 'node:test';
+import { keptShare } from '../../src/cli/keptShare.ts';
 import { forecast, mostInfluential } from '../../src/engine/attribution/adaptive.ts';
 import { Attributor } from '../../src/engine/attribution/attribute.ts';
 import { estimateInfluence, type KnownTarget, rankSources } from '../../src/engine/attribution/ranking.ts';
@@ -8,7 +9,6 @@ import { type NodeColumns, RowStore } from '../../src/engine/attribution/rowStor
 import { loadModel } from '../../src/engine/model/loadModel.ts';
 import { loadTokenizer } from '../../src/engine/model/tokenizer.ts';
 import { loadTranscoders } from '../../src/engine/transcoders/load.ts';
-import { prune } from '../../src/graph/prune.ts';
 import { scores } from '../../src/graph/scores.ts';
 import { defaultAttribution } from '../../src/protocol/engine.ts';
 import { closeTo } from '../support/closeTo.ts';
@@ -203,18 +203,11 @@ async function compared(text: string, nodeThreshold: number) {
       targets: { type: 'top', maxLogits: 10, logitProbability: 0.95 },
       settings: { ...defaultAttribution, maxFeatureNodes, nodeThreshold },
     });
-    const { graph, selected, influence, handedOn } = result;
-    const { nodes } = prune(graph, { nodeThreshold, edgeThreshold: 0.98 }, influence);
-    // Nodes by what they are: a feature by its number among the active ones, the rest by their place after the features.
-    const name = (node: number) => (node < selected.length ? `f${selected[node]}` : `o${node - selected.length}`);
-    const kept = new Map([...nodes.keys()].filter((node) => nodes[node]).map((node) => [name(node), influence[node]]));
-    return { ...result, kept, scores: scores(graph, influence, handedOn) };
+    return { ...result, scores: scores(result.graph, result.influence, result.handedOn) };
   };
   const all = await attributedWith('all');
   const adaptive = await attributedWith('adaptive');
-  const sum = (entries: Iterable<[string, number]>) => [...entries].reduce((total, [, value]) => total + value, 0);
-  const shared = sum([...all.kept].filter(([name]) => adaptive.kept.has(name)));
-  return { all, adaptive, held: shared / sum(all.kept) };
+  return { all, adaptive, held: keptShare(all, adaptive, { nodeThreshold, edgeThreshold: 0.98 }) };
 }
 
 const short = 'The currency of Japan is the';

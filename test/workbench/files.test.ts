@@ -71,6 +71,24 @@ step('a pin makes the file dirty, undo takes it back, redo and save write it', a
   assert.deepEqual(after.edges.weight, before.edges.weight);
 });
 
+step('a name that is being typed stays when the mouse goes elsewhere for a moment', async () => {
+  await workbench
+    .treeItem(/^L\d+ #\d+/)
+    .first()
+    .click();
+  await workbench.command('Prompt Circuits: Rename Feature');
+  const input = workbench.page.locator('.quick-input-widget input[type="text"]');
+  await workbench.page.locator('.quick-input-title', { hasText: 'Rename' }).waitFor();
+  await input.fill('half a na');
+  await workbench.webview().locator('.story').click();
+  await workbench.webviewHasFocus();
+  assert.equal(await input.inputValue(), 'half a na');
+  await input.press('End');
+  await input.pressSequentially('me');
+  await workbench.page.keyboard.press('Enter');
+  await workbench.treeItem('half a name').waitFor();
+});
+
 step('a broken file says what is wrong with it', async () => {
   await workbench.page.locator('.activitybar .action-item a[aria-label^="Explorer"]').click();
   await inExplorer('broken.circuit.json').dblclick();

@@ -51,6 +51,8 @@ export async function takeFromTrace(traces: Traces, id?: string): Promise<void> 
   const chosen = await vscode.window.showQuickPick(itemsOf(trace, other), {
     title: `Take From “${traceName(other.record)}”`,
     placeHolder: 'A group, a feature, a position, or all of it',
+    // The trace was chosen already.
+    ignoreFocusOut: true,
     matchOnDescription: true,
   });
   const edit = await chosen?.makeEdit();
@@ -118,6 +120,7 @@ async function pickEdit({ graph }: OpenTrace): Promise<GraphEdit | null | undefi
 async function askForFeature(): Promise<GraphEdit | undefined> {
   const written = (text: string) => readEdit('set', text);
   const text = await vscode.window.showInputBox({
+    ignoreFocusOut: true,
     title: 'Add a Feature by Number',
     prompt: 'LAYER:FEATURE@POSITION=VALUE, such as 2:117@5=3; positions count from 0, 5.. is from there on.',
     validateInput: (given) => (written(given) === null ? 'Write it as 2:117@5=3 or 2:117@5..=3.' : null),

@@ -98,6 +98,7 @@ export async function saveGraphAs(traces: Traces, record?: TraceRecord): Promise
 /** Takes over the view that a share link of Neuronpedia or of another viewer describes, in the open graph or a trace. */
 export async function openShareLink(traces: Traces, panels: GraphPanels): Promise<void> {
   const text = await vscode.window.showInputBox({
+    ignoreFocusOut: true,
     title: 'Open Share Link',
     prompt:
       'Pinned nodes, supernodes and labels of the link, or of a subgraph record, replace those of the graph. Nothing is downloaded.',
@@ -133,12 +134,14 @@ function savedViewIn(text: string): { readonly slug: string; readonly saved: Rea
 async function neuronpediaFile(graph: CircuitGraph): Promise<string | undefined> {
   const problems = neuronpediaProblems(graph);
   const modelId = await vscode.window.showInputBox({
+    ignoreFocusOut: true,
     title: 'Export for Neuronpedia',
     prompt: ['Neuronpedia’s name of the model.', ...problems].join(' '),
     placeHolder: 'gemma-2-2b',
   });
   if (modelId === undefined || modelId === '') return undefined;
   const sourceSet = await vscode.window.showInputBox({
+    ignoreFocusOut: true,
     title: 'Export for Neuronpedia',
     prompt: 'Neuronpedia’s name of the transcoder set; empty when it has none.',
     placeHolder: 'gemmascope-transcoder-16k',
@@ -148,12 +151,14 @@ async function neuronpediaFile(graph: CircuitGraph): Promise<string | undefined>
 
 async function linkText(graph: CircuitGraph): Promise<string | undefined> {
   const viewer = await vscode.window.showInputBox({
+    ignoreFocusOut: true,
     title: 'Share Link',
     prompt: 'Address of the viewer that has the graph: of Neuronpedia, or of circuit-tracer’s server.',
     placeHolder: 'http://localhost:8032',
   });
   if (viewer === undefined || viewer === '') return undefined;
   const modelId = await vscode.window.showInputBox({
+    ignoreFocusOut: true,
     title: 'Share Link',
     prompt: 'Neuronpedia’s name of the model; empty for other viewers.',
   });

@@ -53,6 +53,7 @@ export async function createSupernode(traces: Traces, rows: readonly FeatureRow[
   if (nodes === undefined || nodes.length === 0) return;
   const members: string[] = nodes.map((node) => node.id);
   const label = await vscode.window.showInputBox({
+    ignoreFocusOut: true,
     title: `Name of the Group of ${members.length}`,
     value: nodeLabel(trace.graph, nodes[0]),
     validateInput: (text) => (text.trim() === '' ? 'A group needs a name.' : null),
@@ -71,6 +72,8 @@ async function pickFeatures(graph: CircuitGraph): Promise<readonly GraphNode[] |
     title: 'Group Features as Supernode',
     placeHolder: 'Type a label, token or number, and check the features',
     canPickMany: true,
+    // What was checked is not lost when the keyboard goes elsewhere.
+    ignoreFocusOut: true,
     matchOnDescription: true,
   });
   return chosen?.map((item) => item.node);
@@ -82,7 +85,11 @@ export async function renameSupernode(traces: Traces, row?: FeatureRow): Promise
   const at = supernodeOf(row);
   if (trace === null || at === null) return;
   const { view } = trace.graph;
-  const label = await vscode.window.showInputBox({ title: 'Rename Group', value: view.supernodes[at]?.label });
+  const label = await vscode.window.showInputBox({
+    title: 'Rename Group',
+    value: view.supernodes[at]?.label,
+    ignoreFocusOut: true,
+  });
   if (label === undefined || label.trim() === '') return;
   const supernodes = view.supernodes.map((each, i) => (i === at ? { ...each, label: label.trim() } : each));
   traces.changeView(trace.record.id, { ...view, supernodes }, 'tree');
@@ -138,6 +145,7 @@ export async function renameFeature(traces: Traces, row?: FeatureRow): Promise<v
   const node = nodeOf(traces, row);
   if (trace === null || node === null) return;
   const label = await vscode.window.showInputBox({
+    ignoreFocusOut: true,
     title: `Rename ${featureName(node)}`,
     prompt: 'Leave it empty to bring back the label of the transcoder set.',
     value: nodeLabel(trace.graph, node),

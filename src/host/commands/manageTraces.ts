@@ -36,6 +36,7 @@ export async function renameTrace(traces: Traces, record?: TraceRecord): Promise
   const chosen = record ?? (await pickTrace(traces, 'Rename Trace'));
   if (chosen === undefined) return;
   const title = await vscode.window.showInputBox({
+    ignoreFocusOut: true,
     title: 'Rename Trace',
     prompt: 'Leave it empty to show the prompt.',
     value: chosen.title || traceName(chosen, 200),
