@@ -31,7 +31,19 @@ async function known(limits = whole) {
   targets.forEach(({ key, layer, feature }) => {
     store.add(key, { layer, pos: feature === null ? nPos - 1 : active.pos[feature] }, effects[key]);
   });
-  return { prompt, sources, effects, store, targets, [Symbol.dispose]: () => prompt[Symbol.dispose]() };
+  // As they are kept.
+  const kept = effects.map((row, key) => asKept(store, key, row.length));
+  return { sources, effects: kept, store, targets, [Symbol.dispose]: () => prompt[Symbol.dispose]() };
+}
+
+/** [source column] the effects on a target that a store has, 0 where it has none. */
+function asKept(store: RowStore, key: number, count: number): Float32Array {
+  const all = Uint32Array.from({ length: count }, (_, column) => column);
+  const into = { source: new Uint32Array(count), weight: new Float32Array(count) };
+  const end = store.pick(key, all, into, 0);
+  const row = new Float32Array(count);
+  for (let place = 0; place < end; place++) row[into.source[place]] = into.weight[place];
+  return row;
 }
 
 /** The definition, from dense rows: a known target hands on its own influence and its part of what it stands in for. */
@@ -112,7 +124,7 @@ test('where some are not known, known features of the same place stand in for th
 });
 
 test('sources that are no nodes are as if they were not there, whole rows or cut ones', async () => {
-  for (const limits of [whole, { keptShare: 0.9999999, mostPerRow: 1000 }]) {
+  for (const limits of [whole, { keptShare: 0.8, mostPerRow: 1000 }]) {
     using all = await known(limits);
     const { sources, store, targets } = all;
     const { active, count } = sources;
@@ -151,6 +163,16 @@ test('a forecast wants what pruning would keep, and a scout where a place is unk
       if (placeOf(other) === placeOf(scout)) assert.ok(first.influence[other] <= first.influence[scout]);
     }
   }
+  // One whose place holds enough without it.
+  const others = (scout: number) =>
+    allowed.reduce((sum, feature) => {
+      return feature !== scout && placeOf(feature) === placeOf(scout) ? sum + first.influence[feature] : sum;
+    }, 0);
+  const scout = first.scouts.reduce((best, each) => (others(each) > others(best) ? each : best));
+  assert.ok(others(scout) > 2 * settings.mostAtPlace);
+  const more = [...output, targets[scout]];
+  const then = forecast(sources, store, more, allowed, settings, null);
+  assert.ok(then.scouts.length > 0 && then.scouts.every((other) => placeOf(other) !== placeOf(scout)));
   // Positions that may not be attributed give no nodes.
   const late = allowed.filter((feature) => active.pos[feature] > 4);
   const { nodes } = forecast(sources, store, output, late, settings, null);

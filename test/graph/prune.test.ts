@@ -35,6 +35,23 @@ for (const name of goldenCases('graph.json')) {
   });
 }
 
+test('a feature whose inputs are not known counts by the inputs of the one that stands in for it', () => {
+  // logit ← known (0.5), unknown (0.5); known ← error 1, token 3.
+  const [known, unknown, error, token, logit] = [0, 1, 2, 3, 4];
+  const edges = {
+    source: Uint32Array.of(known, unknown, error, token),
+    target: Uint32Array.of(logit, logit, known, known),
+    weight: Float32Array.of(1, -1, 1, 3),
+  };
+  const kinds: NodeKind[] = ['feature', 'feature', 'error', 'token', 'logit'];
+  const graph = { incoming: incomingEdges(5, edges), kinds, outputWeight: Float64Array.of(0, 0, 0, 0, 1) };
+  const estimate = Float64Array.of(0.5, 0.5, 0.25, 0.75, 0);
+  const handedOn = Float64Array.of(1, 0, 0.25, 0.75, 1);
+  const { replacement, completeness } = scores(graph, estimate, handedOn);
+  assert.equal(replacement, 0.75);
+  assert.equal(completeness, (1 * 0.75 + 0.25 + 0.75 + 1) / 3);
+});
+
 test('keeping a smaller share adds no node', () => {
   check(randomGraph(), (graph) => {
     const wide = prune(graph, { nodeThreshold: 0.8, edgeThreshold: 1 }).nodes;
