@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import path from 'node:path';
 import { test } from 'node:test';
 import { keptShare } from '../../src/cli/keptShare.ts';
-import { forecast, mostInfluential } from '../../src/engine/attribution/adaptive.ts';
+import { forecast, mostInfluential, roundOfWanted, strictRound } from '../../src/engine/attribution/adaptive.ts';
 import { Attributor } from '../../src/engine/attribution/attribute.ts';
 import { estimateInfluence, type KnownTarget, rankSources } from '../../src/engine/attribution/ranking.ts';
 import { type NodeColumns, RowStore } from '../../src/engine/attribution/rowStore.ts';
@@ -143,7 +143,7 @@ test('a forecast wants what pruning would keep, and a scout where a place is unk
   const { sources, store, targets } = all;
   const { active, nPos } = sources;
   const allowed = [...active.layer.keys()];
-  const settings = { nodeThreshold: 0.8, mostAtPlace: 0.001 };
+  const settings = { nodeThreshold: 0.8, adaptiveShare: 0.05 };
   const complete = forecast(sources, store, targets, allowed, settings, null);
   assert.equal(complete.nodes, null);
   assert.deepEqual([complete.wanted, complete.wantedShare, complete.scouts], [[], 0, []]);
@@ -169,7 +169,7 @@ test('a forecast wants what pruning would keep, and a scout where a place is unk
       return feature !== scout && placeOf(feature) === placeOf(scout) ? sum + first.influence[feature] : sum;
     }, 0);
   const scout = first.scouts.reduce((best, each) => (others(each) > others(best) ? each : best));
-  assert.ok(others(scout) > 2 * settings.mostAtPlace);
+  assert.ok(others(scout) > 0.002);
   const more = [...output, targets[scout]];
   const then = forecast(sources, store, more, allowed, settings, null);
   assert.ok(then.scouts.length > 0 && then.scouts.every((other) => placeOf(other) !== placeOf(scout)));
@@ -186,6 +186,24 @@ test('the most influential come first, and of equals the first', () => {
   assert.deepEqual(mostInfluential([0, 1, 2, 3, 4], influence, 3), [1, 2, 4]);
   assert.deepEqual(mostInfluential([4, 3, 0], influence, 9), [4, 0, 3]);
   assert.deepEqual(mostInfluential([4, 3, 0], influence, 0), []);
+});
+
+test('a round takes what the graph would keep first, not much more than is known already, and stops at the ceiling', () => {
+  const foreseen = (wanted: number[], wantedShare: number, scouts: number[]) => ({
+    ...{ wanted, wantedShare, scouts, nodes: null },
+    ...{ influence: new Float64Array(), handedOn: new Float64Array() },
+  });
+  const influence = new Float64Array(5000).fill(0.001);
+  const many = (from: number, count: number) => Array.from({ length: count }, (_, index) => from + index);
+  const ranked = many(0, 1024);
+  assert.deepEqual(strictRound(foreseen([7, 3], 0.1, [9]), 0, ranked, influence, 0.0045), [7, 3, 9, 0, 1]);
+  assert.equal(strictRound(foreseen([], 0, []), 0, ranked, influence, 99).length, 384);
+  assert.equal(strictRound(foreseen([], 0, []), 1000, ranked, influence, 99).length, 24);
+  assert.equal(strictRound(foreseen(many(0, 3000), 0.5, []), 1000, ranked, influence, 99).length, 2000);
+  assert.deepEqual(roundOfWanted(foreseen([7, 3], 0.1, [3, 9]), 2000, 0.02), [7, 3, 9]);
+  assert.deepEqual(roundOfWanted(foreseen([7, 3], 0.004, [9]), 2000, 0.02), []);
+  assert.equal(roundOfWanted(foreseen(many(0, 3000), 0.5, []), 4090, 0.02).length, 6);
+  assert.deepEqual(roundOfWanted(foreseen([7], 0.5, []), 4200, 0.02), []);
 });
 
 test('adaptive mode leaves less influence unexpanded than it is allowed to, with fewer features where it can', async () => {

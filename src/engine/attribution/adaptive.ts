@@ -4,6 +4,18 @@ import { type Estimate, estimateInfluence, type KnownTarget } from './ranking.ts
 import type { NodeColumns, RowStore } from './rowStore.ts';
 import type { SourceColumns } from './writtenBlock.ts';
 
+/**
+ * Up to so many attributed features, adaptive mode goes on until little influence is left on others. Beyond, it is done
+ * when all that the graph would keep are attributed: with the rest attributed too it would stay the same.
+ */
+export const strictFeatures = 1024;
+/** Fewest features that may join in one round: smaller rounds sweep badly. */
+const smallestRound = 384;
+/** The graph stays the same when features that it would keep and that are not attributed hold this part of `adaptiveShare`. */
+const wantedPart = 1 / 4;
+/** A place without attributed features may hold this part of `adaptiveShare`: nobody there shows where it goes from there. */
+const placePart = 1 / 50;
+
 /** What adaptive mode expects of the graph while not all of its features are attributed. */
 export type Forecast = Estimate & {
   /**
@@ -25,8 +37,8 @@ const margin = 0.01;
 export type ForecastSettings = {
   /** Share of influence at which the graph will be pruned. */
   readonly nodeThreshold: number;
-  /** Influence, of all that the outputs give, that a place without attributed features may hold. */
-  readonly mostAtPlace: number;
+  /** Share of influence that may be left on features that are not attributed. */
+  readonly adaptiveShare: number;
 };
 
 /**
@@ -40,7 +52,7 @@ export function forecast(
   store: RowStore,
   known: readonly KnownTarget[],
   allowed: readonly number[],
-  { nodeThreshold, mostAtPlace }: ForecastSettings,
+  { nodeThreshold, adaptiveShare }: ForecastSettings,
   chosen: NodeColumns | null,
 ): Forecast {
   const { active } = columns;
@@ -63,8 +75,47 @@ export function forecast(
     nodes,
     wanted: mostInfluential(likely, influence, likely.length),
     wantedShare: whole === 0 ? 0 : wantedInfluence / whole,
-    scouts: scoutsOf(columns, influence, isKnown, rest, mostAtPlace * given),
+    scouts: scoutsOf(columns, influence, isKnown, rest, placePart * adaptiveShare * given),
   };
+}
+
+/**
+ * The next round while few features are attributed: first those that the graph would keep, then scouts, then the most
+ * influential; the fewest that hold the excess, but not more at once than twice those that are known already, since each
+ * round shows better which ones matter.
+ * @param ranked features by the influence that is known to reach them, the largest first
+ * @param influence that influence, by source column
+ * @param excess what of it is too much on features that are not attributed
+ */
+export function strictRound(
+  { wanted, scouts }: Forecast,
+  attributed: number,
+  ranked: readonly number[],
+  influence: Float64Array,
+  excess: number,
+): number[] {
+  const most = mostInRound(attributed);
+  const first = [...new Set([...wanted, ...scouts])].slice(0, most);
+  const room = Math.min(most, strictFeatures - attributed);
+  const candidates = first.length < room ? [...new Set([...first, ...ranked])].slice(0, room) : first;
+  let left = excess;
+  let size = 0;
+  while (size < candidates.length && left > 0) left -= influence[candidates[size++]];
+  return candidates.slice(0, size);
+}
+
+/** The next round when many are attributed: what the graph would keep, and scouts. None when that is hardly anything. */
+export function roundOfWanted(
+  { wanted, wantedShare, scouts }: Forecast,
+  attributed: number,
+  adaptiveShare: number,
+): number[] {
+  if (wantedShare < wantedPart * adaptiveShare) return [];
+  return [...new Set([...wanted, ...scouts])].slice(0, mostInRound(attributed));
+}
+
+function mostInRound(attributed: number): number {
+  return Math.max(0, Math.min(mostAdaptiveFeatures - attributed, Math.max(smallestRound, 2 * attributed)));
 }
 
 /** Attributed features, the most influential of the rest, errors and tokens. */

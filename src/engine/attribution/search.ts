@@ -4,7 +4,7 @@ import type { AttributionSettings } from '../../protocol/engine.ts';
 import { UserError } from '../../protocol/errors.ts';
 import { mostAdaptiveFeatures, mostRowBytes } from '../../protocol/limits.ts';
 import { encoderRows } from '../transcoders/featureRows.ts';
-import { type Forecast, forecast, mostInfluential } from './adaptive.ts';
+import { type Forecast, forecast, mostInfluential, roundOfWanted, strictFeatures, strictRound } from './adaptive.ts';
 import { type PreparedSweep, sweep } from './directEffects.ts';
 import type { LocalModel } from './localModel.ts';
 import type { PhaseClock } from './phaseClock.ts';
@@ -17,20 +17,6 @@ import type { OutputTarget } from './targets.ts';
 
 /** Targets whose directions are in memory at a time. */
 const targetsAtOnce = 8192;
-/** Fewest features that join in one round of adaptive mode: smaller rounds sweep badly. */
-const smallestAdaptiveRound = 384;
-/**
- * Up to so many, adaptive mode goes on until little influence is left on features that are not attributed. Beyond, it is
- * done when all that the graph would keep are: with the rest attributed too it would stay the same.
- */
-const strictFeatures = 1024;
-/** The graph stays the same when features that it would keep and that are not attributed hold this part of `adaptiveShare`. */
-const wantedPart = 1 / 4;
-/** With so many attributed it is clear enough which features will be nodes: they are chosen once. */
-const nodesAfter = 1024;
-/** A place without attributed features may hold this part of `adaptiveShare`: nobody there shows where it goes from there. */
-const placePart = 1 / 50;
-
 /** Share of each row's weight that adaptive mode keeps; the smaller where rows would take more than so much memory. */
 const keptShares = { usual: 0.999, large: 0.99 };
 const largeRowsBytes = 2 ** 30;
@@ -354,43 +340,31 @@ export class Search {
     return given === 0 ? 0 : held / given;
   }
 
-  /**
-   * The next features of adaptive mode; none when done. Those come first that the graph would keep, then those that show
-   * where the influence of their place goes from there, then the most influential: the fewest that bring what is
-   * unexpanded to half of what is allowed, but not more at once than are known already, since each round shows better
-   * which ones matter.
-   */
+  /** The next features of adaptive mode; none when done. */
   #adaptiveRound(allowedShare: number): number[] {
-    const most = Math.min(
-      mostAdaptiveFeatures - this.order.length,
-      Math.max(smallestAdaptiveRound, 2 * this.order.length),
-    );
-    if (this.order.length < strictFeatures) {
-      const ranked = this.#rank(most);
-      const unexpanded = this.#unexpanded(true);
-      if (unexpanded < allowedShare) return [];
-      const { wanted, scouts } = this.#foresee();
-      const first = [...new Set([...wanted, ...scouts])].slice(0, most);
-      const room = Math.min(most, strictFeatures - this.order.length);
-      const candidates = first.length < room ? [...new Set([...first, ...ranked])].slice(0, room) : first;
-      const given = this.#outputs.reduce((sum, { probability }) => sum + probability, 0);
-      let left = (unexpanded - allowedShare / 2) * given;
-      let size = 0;
-      while (size < candidates.length && left > 0) left -= this.#influence![candidates[size++]];
-      return candidates.slice(0, size);
-    }
-    const { wanted, wantedShare, scouts } = this.#foresee();
-    if (wantedShare < wantedPart * allowedShare) return [];
-    return [...new Set([...wanted, ...scouts])].slice(0, Math.max(0, most));
+    const attributed = this.order.length;
+    if (attributed >= strictFeatures) return roundOfWanted(this.#foresee(), attributed, allowedShare);
+    const ranked = this.#rank(strictFeatures - attributed);
+    const unexpanded = this.#unexpanded(true);
+    if (unexpanded < allowedShare) return [];
+    const given = this.#outputs.reduce((sum, { probability }) => sum + probability, 0);
+    const excess = (unexpanded - allowedShare / 2) * given;
+    return strictRound(this.#foresee(), attributed, ranked, this.#influence!, excess);
   }
 
   /** The forecast from what is known by now. */
   #foresee(): Forecast {
     const { adaptiveShare, nodeThreshold } = this.#settings;
-    const settings = { nodeThreshold, mostAtPlace: placePart * adaptiveShare };
     if (this.#forecast === null) {
-      this.#forecast = forecast(this.#sources, this.#store, this.#known, this.#allowed(), settings, this.#nodes);
-      if (this.order.length >= nodesAfter) this.#nodes = this.#forecast.nodes;
+      this.#forecast = forecast(
+        this.#sources,
+        this.#store,
+        this.#known,
+        this.#allowed(),
+        { nodeThreshold, adaptiveShare },
+        this.#nodes,
+      );
+      if (this.order.length >= strictFeatures) this.#nodes = this.#forecast.nodes;
     }
     return this.#forecast;
   }
