@@ -22,7 +22,7 @@ export function traceText(result: TraceResult, loadMilliseconds: number): string
     `Completeness score  ${scores?.completeness.toFixed(4)}`,
     `Active features     ${activeFeatures}`,
     `Kept                ${graph.nodes.length} nodes (${kept('feature')} features, ${kept('error')} errors, ${kept('token')} tokens, ${kept('logit')} logits), ${graph.edges.weight.length} edges, at ${pruning?.nodeThreshold} of the influence of nodes and ${pruning?.edgeThreshold} of edges`,
-    `Attributed          ${result.attributedFeatures} features`,
+    `Attributed features ${result.attributedFeatures}`,
     `Not attributed      features that hold ${percent(result.unexpandedInfluence, 1)} of the influence${estimated(result)}`,
     `Variance explained  ${result.explainedVariance.map((share) => share.toFixed(2)).join(' ')} (by layer)`,
     ...(weights === undefined ? [] : [`Weights             ${weightsText(weights)}`]),
@@ -37,7 +37,9 @@ export function traceText(result: TraceResult, loadMilliseconds: number): string
 }
 
 function estimated({ isRestEstimated }: TraceResult): string {
-  return isRestEstimated ? '; what they hand on is estimated from attributed features beside them' : '';
+  return isRestEstimated
+    ? '; of those that are nodes all the same, what they hand on is estimated from attributed features beside them'
+    : '';
 }
 
 function pathLines(graph: CircuitGraph): string[] {

@@ -95,6 +95,20 @@ const samplePrompts = [
     '508 edges',
   ],
 ] as const;
+test('adaptive mode, the default for other models, says what it attributed and what it estimated, with the scores of all', async () => {
+  const prompt = samplePrompts[0][0];
+  const all = await call('trace', ...samplePairOptions, '--prompt', prompt, '--max-features', 'all');
+  const adaptive = await call('trace', ...samplePairOptions, '--prompt', prompt);
+  assert.equal(figure(all.out, 'Attributed features'), figure(all.out, 'Active features'));
+  assert.match(all.out, /Not attributed {6}features that hold 0 % of the influence\n/);
+  const attributed = figure(adaptive.out, 'Attributed features');
+  assert.ok(attributed > 0 && attributed < figure(adaptive.out, 'Active features') / 2, String(attributed));
+  assert.match(adaptive.out, /features that hold [\d.]+ % of the influence; of those that are nodes all the same, /);
+  for (const score of ['Replacement score', 'Completeness score']) {
+    assert.ok(Math.abs(figure(adaptive.out, score) - figure(all.out, score)) <= 1e-3, score);
+  }
+});
+
 for (const [prompt, answer, probability, active, replacement, completeness, nodes, edges] of samplePrompts) {
   test(`on the sample pair, ${JSON.stringify(prompt)} gives the known figures`, async () => {
     const { code, out } = await call('trace', ...samplePairOptions, '--prompt', prompt, '--max-features', 'all');

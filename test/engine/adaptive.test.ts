@@ -228,6 +228,17 @@ test('adaptive mode leaves less influence unexpanded than it is allowed to, with
   });
 });
 
+test('adaptive mode that may leave everything gives the graph without features', async () => {
+  using pair = await openPair('llama-clt-truncated');
+  const run = (settings: { maxFeatureNodes: number | 'adaptive'; adaptiveShare: number }) =>
+    pair.attributor.attribute({ ...pair.request, settings: { ...pair.request.settings, ...settings } });
+  const lax = await run({ maxFeatureNodes: 'adaptive', adaptiveShare: 1 });
+  const none = await run({ maxFeatureNodes: 0, adaptiveShare: 0.02 });
+  assert.deepEqual([lax.order, [...lax.selected]], [[], []]);
+  allClose(lax.influence, none.influence, 1e-3, 'node');
+  allClose(lax.handedOn, none.handedOn, 1e-3, 'node');
+});
+
 /** What all features and adaptive mode give of a text on the sample pair of trained transcoders. */
 async function compared(text: string, nodeThreshold: number) {
   const folder = path.join(import.meta.dirname, '..', 'fixtures', 'sample-pair');

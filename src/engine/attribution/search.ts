@@ -160,7 +160,8 @@ export class Search {
     const [inside, outside] = isAll ? [0, 0] : [this.#unexpanded(true), this.#mask ? this.#unexpanded(false) : 0];
     const shares = { unexpandedInfluence: inside + outside, outsideInfluence: outside };
     const attributed = Uint32Array.from(this.order).sort();
-    if (isAll || this.#settings.maxFeatureNodes !== 'adaptive')
+    // With nothing attributed there is nothing to estimate from.
+    if (isAll || attributed.length === 0 || this.#settings.maxFeatureNodes !== 'adaptive')
       return { selected: attributed, ...shares, estimate: null };
     const { nodes } = this.#foresee();
     const selected = Uint32Array.from(this.#allowed().filter((feature) => nodes === null || nodes.mask[feature]));
