@@ -246,6 +246,14 @@ export class Workbench implements AsyncDisposable {
     return this.page.locator('.notification-list-item', { hasText: text });
   }
 
+  /** What the workbench has told in notifications that are not cleared, those that have faded too. Opens their list. */
+  async notifications(): Promise<readonly string[]> {
+    await this.command('Notifications: Show Notifications');
+    const center = this.page.locator('.notifications-center');
+    await center.waitFor({ timeout: 5000 });
+    return center.locator('.notification-list-item-message').allInnerTexts();
+  }
+
   /** Saves a screenshot below test/workbench/out for people to look at. */
   async shot(name: string): Promise<void> {
     mkdirSync(screenshots, { recursive: true });
@@ -307,7 +315,7 @@ function addressOf(server: ChildProcess): Promise<string> {
   });
 }
 
-/** `test` for one workbench: a failure leaves a picture below test/workbench/out and the end of the extension's log. */
+/** `test` for one workbench: a failure leaves a picture below test/workbench/out, the end of the extension's log and the notifications. */
 export function stepsIn(workbench: () => Workbench, timeout = 120_000) {
   return (name: string, run: (context: TestContext) => Promise<void>): void => {
     test(name, { timeout }, async (context) => {
@@ -316,6 +324,10 @@ export function stepsIn(workbench: () => Workbench, timeout = 120_000) {
       } catch (error) {
         await workbench().shot(`failed-${name.replace(/\W+/g, '-')}`);
         context.diagnostic(workbench().output().slice(-3000));
+        const told = await workbench()
+          .notifications()
+          .catch((reason) => [`not known: ${reason}`]);
+        context.diagnostic(`Notifications: ${told.join(' | ') || 'none'}`);
         throw error;
       }
     });
