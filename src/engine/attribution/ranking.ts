@@ -55,7 +55,7 @@ export function estimateInfluence(
   const influence = new Float64Array(count);
   const handedOn = new Float64Array(known.length);
   const isKnown = new Uint8Array(active.count);
-  // By layer and position, outputs last: the places in `known`.
+  // By layer and position: the features' places in `known`.
   const places: number[][][] = Array.from({ length: nLayers }, () => Array.from({ length: nPos }, () => []));
   known.forEach(({ layer, feature }, index) => {
     if (feature === null) return;

@@ -17,6 +17,7 @@ import type { OutputTarget } from './targets.ts';
 
 /** Targets whose directions are in memory at a time. */
 const targetsAtOnce = 8192;
+
 /** Share of each row's weight that adaptive mode keeps; the smaller where rows would take more than so much memory. */
 const keptShares = { usual: 0.999, large: 0.99 };
 const largeRowsBytes = 2 ** 30;
@@ -133,14 +134,11 @@ export class Search {
     const allowed = this.#allowed();
     const count = allowed.length;
     if (maxFeatureNodes === 'adaptive') {
-      for (
-        let round = this.#adaptiveRound(adaptiveShare);
-        round.length > 0;
-        round = this.#adaptiveRound(adaptiveShare)
-      ) {
+      for (;;) {
+        const round = this.#adaptiveRound(adaptiveShare);
+        if (round.length === 0) return;
         await this.#attributeFeatures(round, Math.min(count, mostAdaptiveFeatures));
       }
-      return;
     }
     const wanted = maxFeatureNodes === 'all' ? count : Math.min(maxFeatureNodes, count);
     if (wanted === count) {

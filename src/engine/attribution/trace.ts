@@ -88,10 +88,9 @@ export async function traceInFull(
 
   const pruning = performance.now();
   await turn(options, 0);
-  await turn(options, 1);
   const kept = prune(graph, request.keep, nodeInfluence);
   const explained = explainedVariance(attributor.set, run, attribution.reconstruction, firstPos, sourceMask);
-  await turn(options, 2);
+  await turn(options, 1);
   const doubt = await checkTapPoint(
     attributor.model,
     attributor.set,
@@ -154,7 +153,7 @@ export async function traceInFull(
 
 /** Tells of a step of the last phase and lets a cancel in. */
 async function turn({ onProgress, signal }: TraceOptions, done: number): Promise<void> {
-  onProgress?.({ phase: 'prune', done, total: 3 });
+  onProgress?.({ phase: 'prune', done, total: 2 });
   await nextTurn();
   signal?.throwIfAborted();
 }
