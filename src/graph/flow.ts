@@ -13,7 +13,7 @@ export function flowToOutputs(
   incoming: IncomingEdges = incomingEdges(graph.nodes.length, graph.edges),
 ): Float32Array<ArrayBuffer> {
   const weights = outputWeights(graph);
-  const total = influence(incoming, weights, null, absorbing);
+  const total = influence(incoming, weights, absorbing);
   return Float32Array.from(total, (value, node) => value + weights[node]);
 }
 

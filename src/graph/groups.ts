@@ -64,7 +64,7 @@ export function carriedShare(graph: CircuitGraph, members: readonly number[], ta
   const outputWeight = new Float64Array(graph.nodes.length);
   outputWeight[target] = 1;
   // Paths end at the first member they meet, seen from the target.
-  const reached = influence(incomingEdges(graph.nodes.length, graph.edges), outputWeight, null, isMember);
+  const reached = influence(incomingEdges(graph.nodes.length, graph.edges), outputWeight, isMember);
   return Math.min(
     1,
     [...isMember].reduce((sum, node) => sum + reached[node], 0),

@@ -23,14 +23,12 @@ const nothing: ReadonlySet<number> = new Set();
  * Paths end because the graph has no cycle (an edge always leads to a higher layer), so each edge is passed once and
  * the sum is exact: a node's own total is complete before it is handed on to its sources.
  * @param outputWeight [nNodes] w: the outputs' probabilities at their nodes, 0 elsewhere
- * @param keep [nNodes] 1 for nodes that take part; edges from or to others count as absent. All when null.
  * @param absorbing nodes at which paths end: what reaches them is not handed on
  * @returns [nNodes] influence in float64; an output's own weight is not part of its influence
  */
 export function influence(
   incoming: IncomingEdges,
   outputWeight: Float64Array,
-  keep: Uint8Array | null = null,
   absorbing: ReadonlySet<number> = nothing,
 ): Float64Array {
   const { nNodes, start, source } = incoming;
@@ -41,7 +39,7 @@ export function influence(
   let visited = 0;
   const visit = (target: number) => {
     visited++;
-    if (!absorbing.has(target)) passOn(incoming, target, total[target] + outputWeight[target], keep, total);
+    if (!absorbing.has(target)) passOn(incoming, target, total[target] + outputWeight[target], total);
     for (let edge = start[target]; edge < start[target + 1]; edge++) {
       if (--unread[source[edge]] === 0) ready.push(source[edge]);
     }
@@ -58,29 +56,20 @@ export function influence(
 }
 
 /** Adds to every source of `target` its share of `amount`. */
-function passOn(
-  incoming: IncomingEdges,
-  target: number,
-  amount: number,
-  keep: Uint8Array | null,
-  total: Float64Array,
-): void {
-  if (amount === 0 || (keep && !keep[target])) return;
+function passOn(incoming: IncomingEdges, target: number, amount: number, total: Float64Array): void {
+  if (amount === 0) return;
   const { start, source, weight } = incoming;
-  const scale = amount / Math.max(rowSum(incoming, target, keep), smallestRowSum);
+  const scale = amount / Math.max(rowSum(incoming, target), smallestRowSum);
   for (let edge = start[target]; edge < start[target + 1]; edge++) {
-    if (keep && !keep[source[edge]]) continue;
     total[source[edge]] += Math.abs(weight[edge]) * scale;
   }
 }
 
-/** Σ |weight| of the edges into `target`, from kept nodes only when `keep` is given. */
-export function rowSum(incoming: IncomingEdges, target: number, keep: Uint8Array | null = null): number {
-  const { start, source, weight } = incoming;
+/** Σ |weight| of the edges into `target`. */
+export function rowSum(incoming: IncomingEdges, target: number): number {
+  const { start, weight } = incoming;
   let sum = 0;
-  for (let edge = start[target]; edge < start[target + 1]; edge++) {
-    if (!keep || keep[source[edge]]) sum += Math.abs(weight[edge]);
-  }
+  for (let edge = start[target]; edge < start[target + 1]; edge++) sum += Math.abs(weight[edge]);
   return sum;
 }
 

@@ -72,20 +72,18 @@ export function weightedGraph(graph: CircuitGraph): WeightedGraph {
  */
 export function cutAtShare(values: Float64Array, share: number): number {
   const sums = new Float64Array(1 << 16);
-  const asFloat = new Float64Array(1);
-  const asBits = new Uint16Array(asFloat.buffer);
-  const classOf = (value: number) => {
-    asFloat[0] = value;
-    return asBits[3];
-  };
+  const counts = new Uint32Array(1 << 16);
+  // The upper half of each number's bits: sign, exponent and first digits. Machines that this runs on store it last.
+  const words = new Uint32Array(values.buffer, values.byteOffset, 2 * values.length);
   let total = 0;
-  // Over millions of edges an iterator takes ten times as long as a number.
+  // Over millions of edges an iterator or a function called for each takes ten times as long as a loop.
   for (let index = 0; index < values.length; index++) {
     const value = values[index];
-    if (value > 0) {
-      sums[classOf(value)] += value;
-      total += value;
-    }
+    if (!(value > 0)) continue;
+    const size = words[2 * index + 1] >>> 16;
+    sums[size] += value;
+    counts[size]++;
+    total += value;
   }
   if (total === 0) return 0;
   const wanted = share >= 1 ? Number.POSITIVE_INFINITY : share * total;
@@ -98,7 +96,12 @@ export function cutAtShare(values: Float64Array, share: number): number {
     if (running + sums[last] >= wanted) break;
     running += sums[last];
   }
-  const candidates = values.filter((value) => value > 0 && classOf(value) === smallest).sort();
+  const candidates = new Float64Array(counts[smallest]);
+  let next = 0;
+  for (let index = 0; index < values.length; index++) {
+    if (words[2 * index + 1] >>> 16 === smallest && values[index] > 0) candidates[next++] = values[index];
+  }
+  candidates.sort();
   // Where rounding let the class end short of the share, all of it is needed.
   if (last < 0) return candidates[0];
   for (let index = candidates.length - 1; index > 0; index--) {
@@ -113,23 +116,50 @@ function staysAlways(kind: NodeKind): boolean {
 }
 
 function pruneEdgesAndLooseEnds(graph: WeightedGraph, nodes: Uint8Array, edgeThreshold: number): Pruned {
-  const edges = pruneEdges(graph, nodes, edgeThreshold);
-  dropLooseEnds(graph, nodes, edges);
+  const inside = edgesBetween(graph.incoming, nodes);
+  const kept = pruneEdges(inside.incoming, graph.outputWeight, edgeThreshold);
+  dropLooseEnds(inside.incoming, graph.kinds, nodes, kept);
+  const edges = new Uint8Array(graph.incoming.source.length);
+  for (let edge = 0; edge < kept.length; edge++) if (kept[edge]) edges[inside.place[edge]] = 1;
   return { nodes, edges };
 }
 
-function pruneEdges(graph: WeightedGraph, nodes: Uint8Array, share: number): Uint8Array {
-  const { incoming, outputWeight } = graph;
-  const keptInfluence = influence(incoming, outputWeight, nodes);
-  const scores = new Float64Array(incoming.source.length);
-  for (let target = 0; target < incoming.nNodes; target++) {
+/** The edges that begin and end at kept nodes, and the place of each among all edges: often few of many. */
+function edgesBetween(
+  { nNodes, start, source, weight }: IncomingEdges,
+  nodes: Uint8Array,
+): { readonly incoming: IncomingEdges; readonly place: Uint32Array } {
+  const newStart = new Uint32Array(nNodes + 1);
+  let count = 0;
+  for (let target = 0; target < nNodes; target++) {
+    if (nodes[target]) for (let edge = start[target]; edge < start[target + 1]; edge++) count += nodes[source[edge]];
+    newStart[target + 1] = count;
+  }
+  const place = new Uint32Array(count);
+  const newSource = new Uint32Array(count);
+  const newWeight = new Float32Array(count);
+  let next = 0;
+  for (let target = 0; target < nNodes; target++) {
     if (!nodes[target]) continue;
-    const scale =
-      (keptInfluence[target] + outputWeight[target]) / Math.max(rowSum(incoming, target, nodes), smallestRowSum);
-    if (scale === 0) continue;
-    for (let edge = incoming.start[target]; edge < incoming.start[target + 1]; edge++) {
-      if (nodes[incoming.source[edge]]) scores[edge] = Math.abs(incoming.weight[edge]) * scale;
+    for (let edge = start[target]; edge < start[target + 1]; edge++) {
+      if (!nodes[source[edge]]) continue;
+      place[next] = edge;
+      newSource[next] = source[edge];
+      newWeight[next++] = weight[edge];
     }
+  }
+  return { incoming: { nNodes, start: newStart, source: newSource, weight: newWeight }, place };
+}
+
+/** One per edge, 1: kept. An edge counts as much as its share of its target's input times the target's influence. */
+function pruneEdges(incoming: IncomingEdges, outputWeight: Float64Array, share: number): Uint8Array {
+  const { nNodes, start, weight } = incoming;
+  const nodeInfluence = influence(incoming, outputWeight);
+  const scores = new Float64Array(weight.length);
+  for (let target = 0; target < nNodes; target++) {
+    const scale = (nodeInfluence[target] + outputWeight[target]) / Math.max(rowSum(incoming, target), smallestRowSum);
+    if (scale === 0) continue;
+    for (let edge = start[target]; edge < start[target + 1]; edge++) scores[edge] = Math.abs(weight[edge]) * scale;
   }
   // All of the share is every edge that counts at all: there is no cut to look for.
   const cut = share >= 1 ? 0 : cutAtShare(scores, share);
@@ -139,51 +169,39 @@ function pruneEdges(graph: WeightedGraph, nodes: Uint8Array, share: number): Uin
 }
 
 /** Removes, until nothing changes, features and errors that reach no kept node and features that nothing reaches. */
-function dropLooseEnds(graph: WeightedGraph, nodes: Uint8Array, edges: Uint8Array): void {
-  const { incoming, kinds } = graph;
-  const { source } = incoming;
-  const kept = keptEdges(incoming, edges);
+function dropLooseEnds(
+  { nNodes, start, source }: IncomingEdges,
+  kinds: readonly NodeKind[],
+  nodes: Uint8Array,
+  edges: Uint8Array,
+): void {
   for (let changed = true; changed; ) {
     changed = false;
-    const hasInput = new Uint8Array(nodes.length);
-    const hasOutput = new Uint8Array(nodes.length);
-    for (let index = 0; index < kept.edge.length; index++) {
-      const edge = kept.edge[index];
-      if (!edges[edge]) continue;
-      hasInput[kept.target[index]] = 1;
-      hasOutput[source[edge]] = 1;
+    const hasInput = new Uint8Array(nNodes);
+    const hasOutput = new Uint8Array(nNodes);
+    for (let target = 0; target < nNodes; target++) {
+      for (let edge = start[target]; edge < start[target + 1]; edge++) {
+        if (!edges[edge]) continue;
+        hasInput[target] = 1;
+        hasOutput[source[edge]] = 1;
+      }
     }
-    for (let node = 0; node < nodes.length; node++) {
+    for (let node = 0; node < nNodes; node++) {
       if (!nodes[node] || staysAlways(kinds[node])) continue;
       if (hasOutput[node] && (hasInput[node] || !isFeature(kinds[node]))) continue;
       nodes[node] = 0;
       changed = true;
     }
-    for (let index = 0; index < kept.edge.length; index++) {
-      const edge = kept.edge[index];
-      if (!nodes[source[edge]] || !nodes[kept.target[index]]) edges[edge] = 0;
+    for (let target = 0; target < nNodes; target++) {
+      for (let edge = start[target]; edge < start[target + 1]; edge++) {
+        if (!nodes[source[edge]] || !nodes[target]) edges[edge] = 0;
+      }
     }
   }
 }
 
 function isFeature(kind: NodeKind): boolean {
   return kind === 'feature' || kind === 'attention';
-}
-
-function keptEdges(incoming: IncomingEdges, edges: Uint8Array): { edge: Uint32Array; target: Uint32Array } {
-  let count = 0;
-  for (let edge = 0; edge < edges.length; edge++) count += edges[edge];
-  const edge = new Uint32Array(count);
-  const target = new Uint32Array(count);
-  let next = 0;
-  for (let node = 0; node < incoming.nNodes; node++) {
-    for (let place = incoming.start[node]; place < incoming.start[node + 1]; place++) {
-      if (!edges[place]) continue;
-      edge[next] = place;
-      target[next++] = node;
-    }
-  }
-  return { edge, target };
 }
 
 /** The nodes up to the first whose stored share reaches the threshold; null when a feature has no stored share. */

@@ -1,5 +1,5 @@
 import type { GraphScores } from './circuitGraph.ts';
-import { influence, rowSum, smallestRowSum } from './influence.ts';
+import { influence, smallestRowSum } from './influence.ts';
 import type { WeightedGraph } from './prune.ts';
 
 /**
@@ -15,17 +15,18 @@ export function scores(
   nodeInfluence: Float64Array = influence(graph.incoming, graph.outputWeight),
   handedOn: Float64Array = nodeInfluence.map((value, node) => value + graph.outputWeight[node]),
 ): GraphScores {
+  const isError = Uint8Array.from(graph.kinds, (kind) => (kind === 'error' || kind === 'attention error' ? 1 : 0));
   let tokens = 0;
   let errors = 0;
   let explained = 0;
   let whole = 0;
   for (let node = 0; node < graph.kinds.length; node++) {
     if (graph.kinds[node] === 'token') tokens += nodeInfluence[node];
-    if (isError(graph, node)) errors += nodeInfluence[node];
+    if (isError[node]) errors += nodeInfluence[node];
     const weight = handedOn[node];
     if (weight === 0) continue;
     whole += weight;
-    explained += weight * (1 - errorShare(graph, node));
+    explained += weight * (1 - errorShare(graph, isError, node));
   }
   return {
     replacement: tokens + errors === 0 ? 0 : tokens / (tokens + errors),
@@ -33,15 +34,14 @@ export function scores(
   };
 }
 
-function isError(graph: WeightedGraph, node: number): boolean {
-  return graph.kinds[node] === 'error' || graph.kinds[node] === 'attention error';
-}
-
-function errorShare(graph: WeightedGraph, target: number): number {
+function errorShare(graph: WeightedGraph, isError: Uint8Array, target: number): number {
   const { start, source, weight } = graph.incoming;
   let errors = 0;
+  let whole = 0;
   for (let edge = start[target]; edge < start[target + 1]; edge++) {
-    if (isError(graph, source[edge])) errors += Math.abs(weight[edge]);
+    const size = Math.abs(weight[edge]);
+    whole += size;
+    if (isError[source[edge]]) errors += size;
   }
-  return errors / Math.max(rowSum(graph.incoming, target), smallestRowSum);
+  return errors / Math.max(whole, smallestRowSum);
 }
