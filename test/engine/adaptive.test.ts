@@ -12,12 +12,10 @@ import { loadTranscoders } from '../../src/engine/transcoders/load.ts';
 import { scores } from '../../src/graph/scores.ts';
 import { defaultAttribution } from '../../src/protocol/engine.ts';
 import { closeTo } from '../support/closeTo.ts';
-import { openPair, openPrompt } from '../support/openPrompt.ts';
-
-const whole = { keptShare: 1, mostPerRow: Number.POSITIVE_INFINITY };
+import { addRow, denseRow, openPair, openPrompt, wholeRows } from '../support/openPrompt.ts';
 
 /** A prompt with the effects on all its features and one output in a store. @param limits how much of each row is kept */
-async function known(limits = whole) {
+async function known(limits = wholeRows) {
   const prompt = await openPrompt('llama-clt-truncated');
   const { sources } = prompt;
   const { active, nLayers, nPos } = sources;
@@ -29,21 +27,12 @@ async function known(limits = whole) {
   );
   targets.push({ key: active.count, layer: nLayers, feature: null, weight: 0.7 });
   targets.forEach(({ key, layer, feature }) => {
-    store.add(key, { layer, pos: feature === null ? nPos - 1 : active.pos[feature] }, effects[key]);
+    const target = { layer, pos: feature === null ? nPos - 1 : active.pos[feature] };
+    addRow(store, sources, key, target, effects[key]);
   });
   // As they are kept.
-  const kept = effects.map((row, key) => asKept(store, key, row.length));
+  const kept = effects.map((row, key) => denseRow(store, key, row.length));
   return { sources, effects: kept, store, targets, [Symbol.dispose]: () => prompt[Symbol.dispose]() };
-}
-
-/** [source column] the effects on a target that a store has, 0 where it has none. */
-function asKept(store: RowStore, key: number, count: number): Float32Array {
-  const all = Uint32Array.from({ length: count }, (_, column) => column);
-  const into = { source: new Uint32Array(count), weight: new Float32Array(count) };
-  const end = store.pick(key, all, into, 0);
-  const row = new Float32Array(count);
-  for (let place = 0; place < end; place++) row[into.source[place]] = into.weight[place];
-  return row;
 }
 
 /** The definition, from dense rows: a known target hands on its own influence and its part of what it stands in for. */
@@ -124,7 +113,7 @@ test('where some are not known, known features of the same place stand in for th
 });
 
 test('sources that are no nodes are as if they were not there, whole rows or cut ones', async () => {
-  for (const limits of [whole, { keptShare: 0.8, mostPerRow: 1000 }]) {
+  for (const limits of [wholeRows, { keptShare: 0.8, mostPerRow: 1000 }]) {
     using all = await known(limits);
     const { sources, store, targets } = all;
     const { active, count } = sources;

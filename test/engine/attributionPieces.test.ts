@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { RowStore } from '../../src/engine/attribution/rowStore.ts';
 import { SizeClasses } from '../../src/engine/attribution/sizeClasses.ts';
 import { errorColumn, pieceRanges } from '../../src/engine/attribution/writtenBlock.ts';
-import { openPrompt } from '../support/openPrompt.ts';
+import { addRow, openPrompt } from '../support/openPrompt.ts';
 import { checkClose } from '../support/tensors.ts';
 
 /** Grouped queries, skip, cross-layer, norms after, windows, sinks, capped scores, four special tokens. */
@@ -109,7 +109,7 @@ test('a row that may keep only so many effects keeps the largest, and tells how 
   const row = (await prompt.effects())[sources.active.count];
   const store = new RowStore(sources, { keptShare: 1, mostPerRow: 10 });
   const target = { layer: local.model.dimensions.nLayers, pos: sources.nPos - 1 };
-  store.add(0, target, row);
+  addRow(store, sources, 0, target, row);
   const all = Uint32Array.from(row.keys());
   const picked = pickFrom(store, all);
   const sizes = Array.from(row, Math.abs).sort((a, b) => b - a);
@@ -130,7 +130,7 @@ test('the effects of some sources, and the sizes of all, are those of the row, w
   const target = { layer: local.model.dimensions.nLayers, pos: sources.nPos - 1 };
   for (const mostPerRow of [Number.POSITIVE_INFINITY, 40]) {
     const store = new RowStore(sources, { keptShare: 1, mostPerRow });
-    store.add(0, target, row);
+    addRow(store, sources, 0, target, row);
     const sizes = new Float64Array(row.length);
     store.addSizes(0, 2, sizes);
     const isKept = (column: number) => row[column] !== 0 && sizes[column] > 0;
@@ -186,7 +186,9 @@ test('a row of which most is needed is kept whole, and drops nothing', async () 
   const target = { layer: local.model.dimensions.nLayers, pos: sources.nPos - 1 };
   const [even, steep] = [1, 0.5].map((ratio) => {
     const store = new RowStore(sources, { keptShare: 0.999, mostPerRow: Number.POSITIVE_INFINITY });
-    store.add(
+    addRow(
+      store,
+      sources,
       0,
       target,
       Float32Array.from({ length: sources.count }, (_, column) => ratio ** (column / 4)),

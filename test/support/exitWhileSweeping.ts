@@ -37,8 +37,9 @@ const layer = {
 };
 const shared: SharedSweep = {
   dimensions,
-  nColumns: 1,
-  firstTokenColumn: 0,
+  nColumns: (nLayers + 1) * nPos,
+  plan: { nLayers, nPos, firstPos: 0, featureStart: new Uint32Array(nLayers * nPos + 1), nFeatures: 0 },
+  firstTokenColumn: nLayers * nPos,
   special: { count: 0, values: [] },
   layers: Array.from({ length: nLayers }, () => layer),
   tokens: layer.written,
@@ -54,6 +55,7 @@ const then = isOnce ? [] : [job(nLayers), job(nLayers)];
 let swept = 0;
 await workers.sweep(
   shared,
+  { keptShare: 1, mostPerRow: Number.POSITIVE_INFINITY },
   async () => first.shift() ?? then.shift() ?? null,
   () => {
     swept++;

@@ -1,11 +1,15 @@
 import path from 'node:path';
 import { type AttributionRequest, Attributor } from '../../src/engine/attribution/attribute.ts';
 import { CarryWeightStore } from '../../src/engine/attribution/carryWeights.ts';
+import type { Target } from '../../src/engine/attribution/descent.ts';
 import { prepareSweep, sweep } from '../../src/engine/attribution/directEffects.ts';
 import { LocalModel } from '../../src/engine/attribution/localModel.ts';
+import { type CutRow, columnPlan, RowCutter, type RowLimits } from '../../src/engine/attribution/rowCut.ts';
+import { RowStore } from '../../src/engine/attribution/rowStore.ts';
 import { findActiveFeatures, gatherSources } from '../../src/engine/attribution/sources.ts';
 import { type PieceSizes, sweepInPieces } from '../../src/engine/attribution/sweepInPieces.ts';
 import { SweepSessions } from '../../src/engine/attribution/sweepSessions.ts';
+import type { SourceColumns } from '../../src/engine/attribution/writtenBlock.ts';
 import { loadModel } from '../../src/engine/model/loadModel.ts';
 import { Encoder } from '../../src/engine/transcoders/encode.ts';
 import { encoderRows } from '../../src/engine/transcoders/featureRows.ts';
@@ -54,6 +58,30 @@ type PromptOptions = {
   readonly onBatch?: (done: number) => Promise<void>;
 };
 
+/** Every effect is kept. */
+export const wholeRows: RowLimits = { keptShare: 1, mostPerRow: Number.POSITIVE_INFINITY };
+
+/** [source column] the effects on a target that a store has, 0 where it has none. */
+export function denseRow(store: RowStore, key: number, count: number): Float32Array {
+  const all = Uint32Array.from({ length: count }, (_, column) => column);
+  const into = { source: new Uint32Array(count), weight: new Float32Array(count) };
+  const end = store.pick(key, all, into, 0);
+  const row = new Float32Array(count);
+  for (let place = 0; place < end; place++) row[into.source[place]] = into.weight[place];
+  return row;
+}
+
+/** Puts effects [source column] on a target into a store, cut to the store's limits. */
+export function addRow(
+  store: RowStore,
+  sources: SourceColumns,
+  key: number,
+  target: Target,
+  effects: Float32Array,
+): void {
+  store.add(key, new RowCutter(columnPlan(sources), store.limits).cut(target, effects));
+}
+
 /** A prompt ready for the sweep, with an output direction of its own. */
 export async function openPrompt(name: string, options: PromptOptions = {}) {
   const { patternBytes, mostBytes, available, sourceMask, workers } = options;
@@ -88,13 +116,11 @@ export async function openPrompt(name: string, options: PromptOptions = {}) {
         local.scaleReading(active.layer[target], active.pos[target], row);
         return row;
       };
-      const rows: Float32Array[] = [];
-      const keep = (target: number, effects: Float32Array) => {
-        rows[target] = effects.slice();
-      };
+      const store = new RowStore(sources, wholeRows);
+      const keep = { limits: wholeRows, take: (target: number, row: CutRow) => store.add(target, row) };
       if (sizes) await sweepInPieces(prepared, targets, reading, keep, noWait, sizes);
       else await sweep(prepared, targets, reading, keep, options.onBatch ?? noWait);
-      return rows;
+      return targets.map((_, target) => denseRow(store, target, sources.count));
     },
     /** Less the encoder's bias, which is no effect. */
     preActivation: async (layer: number, pos: number, feature: number): Promise<number> => {

@@ -1,9 +1,11 @@
 import { type Batch, batchCost, groupBatches, planBatches, shareOut } from './batches.ts';
+import { SweepBuffers, type SweepPrompt, type Target } from './descent.ts';
 import type { LocalModel, PositionRange } from './localModel.ts';
+import { type CutRow, columnPlan, RowCutter, type RowLimits } from './rowCut.ts';
 import { type SharedSweep, sharedSweep, withPrivateCopies } from './sharedSweep.ts';
 import type { Sources } from './sources.ts';
 import { carrySpecialTokens, type SpecialTokens } from './specialTokens.ts';
-import { SweepBuffers, type SweepPrompt, sweepBatches, type Target } from './sweepBatch.ts';
+import { sweepBatches } from './sweepBatch.ts';
 import type { SweepSessions } from './sweepSessions.ts';
 import type { SweepWorkers } from './sweepWorkers.ts';
 import { tokenBlock, tokenColumn, type WrittenBlock } from './writtenBlock.ts';
@@ -14,39 +16,46 @@ import { tokenBlock, tokenColumn, type WrittenBlock } from './writtenBlock.ts';
  * where the gradient starts at the target's direction and is carried down through frozen attention, layer by layer.
  * Targets are swept in batches of like position and layer, over the positions and layers that can matter only.
  * @param reading gives a target's gradient at its place [dModel]
- * @param deliver takes each target's effects [source column]; the array is reused afterwards
+ * @param rows how much of each target's effects is kept, and what takes them
  * @param onBatch called before each batch with targets done so far; may throw to cancel
  */
 export async function sweep(
   prepared: PreparedSweep,
   targets: readonly Target[],
   reading: (target: number) => Float32Array,
-  deliver: (target: number, effects: Float32Array) => void,
+  rows: RowTaker,
   onBatch: (done: number) => Promise<void>,
 ): Promise<void> {
   const { sessions, sources } = prepared;
   const batches = planBatches(targets, sources.firstPos);
   prepared.shared ??= sharedSweep(prepared);
-  const job = { targets, batches, reading, deliver, onBatch };
+  const job = { targets, batches, reading, rows, onBatch };
   if (prepared.shared && sessions.workers) await sweepInWorkers(prepared, prepared.shared, sessions.workers, job);
   else await sweepHere(prepared, job);
 }
+
+/** Who takes the effects on targets, and how much of them. */
+export type RowTaker = {
+  readonly limits: RowLimits;
+  readonly take: (target: number, row: CutRow) => void;
+};
 
 type SweepJobs = {
   readonly targets: readonly Target[];
   readonly batches: readonly Batch[];
   readonly reading: (target: number) => Float32Array;
-  readonly deliver: (target: number, effects: Float32Array) => void;
+  readonly rows: RowTaker;
   readonly onBatch: (done: number) => Promise<void>;
 };
 
 /** Group after group, each product on all threads. */
 async function sweepHere(
   prepared: PreparedSweep,
-  { targets, batches, reading, deliver, onBatch }: SweepJobs,
+  { targets, batches, reading, rows, onBatch }: SweepJobs,
 ): Promise<void> {
-  const { sessions, work } = prepared;
-  const { count } = prepared.sources;
+  const { sessions, work, sources } = prepared;
+  const { count } = sources;
+  const cutter = new RowCutter(columnPlan(sources), rows.limits);
   const prompt = promptOf(prepared);
   const buffers = new SweepBuffers();
   let done = 0;
@@ -55,11 +64,11 @@ async function sweepHere(
     const effects = await sessions.measure((steps) =>
       sweepBatches({ prompt, steps, buffers, work }, targets, group, reading),
     );
-    const rows = group.flatMap((batch) => batch.targets);
-    rows.forEach((target, row) => {
-      deliver(target, effects.subarray(row * count, (row + 1) * count));
+    const swept = group.flatMap((batch) => batch.targets);
+    swept.forEach((target, row) => {
+      rows.take(target, cutter.cut(targets[target], effects.subarray(row * count, (row + 1) * count)));
     });
-    done += rows.length;
+    done += swept.length;
   }
 }
 
@@ -68,9 +77,8 @@ async function sweepInWorkers(
   prepared: PreparedSweep,
   shared: SharedSweep,
   workers: SweepWorkers,
-  { targets, batches, reading, deliver, onBatch }: SweepJobs,
+  { targets, batches, reading, rows, onBatch }: SweepJobs,
 ): Promise<void> {
-  const { count } = prepared.sources;
   const { dModel } = shared.dimensions;
   // The largest first, so that the workers end at about the same time.
   const sorted = shareOut(batches, targets, workers.count).toSorted(
@@ -80,6 +88,7 @@ async function sweepInWorkers(
   let done = 0;
   await workers.sweep(
     shared,
+    rows.limits,
     async () => {
       await onBatch(done);
       const group = left.shift();
@@ -91,10 +100,10 @@ async function sweepInWorkers(
       const numbered = group.map((batch) => ({ ...batch, targets: batch.targets.map(() => row++) }));
       return { batches: numbered, targets: places.map((target) => targets[target]), directions, places };
     },
-    ({ places }, { effects, multiplications }) => {
-      prepared.work.multiplications += multiplications;
-      places.forEach((target, row) => {
-        deliver(target, effects.subarray(row * count, (row + 1) * count));
+    ({ places }, swept) => {
+      prepared.work.multiplications += swept.multiplications;
+      swept.rows.forEach((row, index) => {
+        rows.take(places[index], row);
       });
       done += places.length;
     },

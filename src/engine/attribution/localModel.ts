@@ -49,13 +49,13 @@ export class LocalModel {
     return this.#weights.layer(layer);
   }
 
-  /** As the function of that name; the last pattern of each layer is remembered. */
+  /** As the function of that name; the last pattern of each layer is remembered, but for single queries. */
   carryPattern(layer: number, queries: PositionRange, keys: PositionRange): Float32Array {
     const name = `${layer} ${keys.from === queries.from}`;
     const known = this.#patterns.get(name);
     if (known && isSameRange(known.queries, queries) && isSameRange(known.keys, keys)) return known.pattern;
     const pattern = carryPattern(this.run.layers[layer], this.model.dimensions, queries, keys);
-    this.#patterns.set(name, { queries, keys, pattern });
+    if (queries.to - queries.from > 1) this.#patterns.set(name, { queries, keys, pattern });
     return pattern;
   }
 

@@ -1,20 +1,6 @@
 import { smallestRowSum } from '../../graph/influence.ts';
-import { SizeClasses } from './sizeClasses.ts';
-import type { Target } from './sweepBatch.ts';
+import { type ColumnPlan, type CutRow, columnPlan, type RowLimits, rangesOf } from './rowCut.ts';
 import type { SourceColumns } from './writtenBlock.ts';
-
-/** A half-open range of source columns. */
-type Range = { readonly from: number; readonly to: number };
-
-type StoredRow = {
-  readonly target: Target;
-  /** Effects of the sources in `columns`. */
-  readonly values: Float32Array;
-  /** Null: the values of all columns that can reach the target, in order. */
-  readonly columns: Uint32Array | null;
-  /** Σ |effect| of all sources, those that are not kept included. */
-  readonly sum: number;
-};
 
 /** Effects by the places of their sources. */
 export type PickedEffects = { readonly source: Uint32Array; readonly weight: Float32Array };
@@ -27,14 +13,6 @@ export type NodeColumns = {
   readonly list: Uint32Array;
 };
 
-/** How much of each row is kept. */
-export type RowLimits = {
-  /** The largest effects that together hold this share of the row's weight; 1: everything. */
-  readonly keptShare: number;
-  /** At most so many effects, the largest. */
-  readonly mostPerRow: number;
-};
-
 /**
  * Effects on the targets swept so far. A target can only be reached from layers below its own and positions up to its
  * own, so just those columns are kept: all of them for exact work, or the largest that together hold a share of each
@@ -42,16 +20,14 @@ export type RowLimits = {
  */
 export class RowStore {
   readonly limits: RowLimits;
-  readonly #columns: SourceColumns;
-  readonly #rows = new Map<number, StoredRow>();
-  readonly #classes = new SizeClasses();
-  #scratch = new Uint32Array(0);
+  readonly #plan: ColumnPlan;
+  readonly #rows = new Map<number, CutRow>();
   #bytes = 0;
   #whole = 0;
   #dropped = 0;
 
   constructor(columns: SourceColumns, limits: RowLimits) {
-    this.#columns = columns;
+    this.#plan = columnPlan(columns);
     this.limits = limits;
   }
 
@@ -65,24 +41,13 @@ export class RowStore {
     return this.#whole === 0 ? 0 : this.#dropped / this.#whole;
   }
 
-  /** @param effects [source column] */
-  add(key: number, target: Target, effects: Float32Array): void {
+  /** @param row as cut by a `RowCutter` of the same limits */
+  add(key: number, row: CutRow): void {
     this.drop(key);
-    const ranges = this.#ranges(target);
-    const values = new Float32Array(columnsIn(ranges));
-    let next = 0;
-    let sum = 0;
-    for (const { from, to } of ranges) {
-      for (let column = from; column < to; column++) {
-        values[next++] = effects[column];
-        sum += Math.abs(effects[column]);
-      }
-    }
-    const { keptShare, mostPerRow } = this.limits;
-    const isCut = keptShare < 1 || values.length > mostPerRow;
-    const row = isCut ? this.#largest(target, values, sum) : { target, values, columns: null, sum };
     this.#rows.set(key, row);
     this.#bytes += bytesOf(row);
+    this.#whole += row.sum;
+    this.#dropped += row.dropped;
   }
 
   has(key: number): boolean {
@@ -97,7 +62,7 @@ export class RowStore {
       return;
     }
     let place = 0;
-    for (const { from, to } of this.#ranges(target)) {
+    for (const { from, to } of rangesOf(this.#plan, target)) {
       for (let column = from; column < to; column++) into[column] += Math.abs(values[place++]) * scale;
     }
   }
@@ -129,7 +94,7 @@ export class RowStore {
       let place = 0;
       let first = 0;
       let kept = 0;
-      for (const { from, to } of this.#ranges(target)) {
+      for (const { from, to } of rangesOf(this.#plan, target)) {
         first = lowerBound(list, from, first);
         const last = lowerBound(list, to, first);
         const shift = place - from;
@@ -149,7 +114,7 @@ export class RowStore {
   mostPicked(key: number, wanted: Uint32Array): number {
     const { columns, target } = this.#row(key);
     if (columns) return Math.min(columns.length, wanted.length);
-    return this.#ranges(target).reduce(
+    return rangesOf(this.#plan, target).reduce(
       (count, { from, to }) => count + lowerBound(wanted, to, 0) - lowerBound(wanted, from, 0),
       0,
     );
@@ -177,7 +142,7 @@ export class RowStore {
     }
     let place = 0;
     let first = 0;
-    for (const { from, to } of this.#ranges(target)) {
+    for (const { from, to } of rangesOf(this.#plan, target)) {
       place = lowerBound(wanted, from, place);
       for (; place < wanted.length && wanted[place] < to; place++) {
         const value = values[first + wanted[place] - from];
@@ -190,7 +155,7 @@ export class RowStore {
     return next;
   }
 
-  #row(key: number): StoredRow {
+  #row(key: number): CutRow {
     const row = this.#rows.get(key);
     if (!row) throw new Error(`no effects on target ${key} yet`);
     return row;
@@ -208,63 +173,6 @@ export class RowStore {
     this.#bytes -= bytesOf(row);
     this.#rows.delete(key);
   }
-
-  /** Only the largest values, up to the share and the number that are kept; all of them where that takes less memory. */
-  #largest(target: Target, values: Float32Array, sum: number): StoredRow {
-    const { keptShare, mostPerRow } = this.limits;
-    this.#whole += sum;
-    const cut =
-      keptShare < 1
-        ? this.#classes.cutAtSum(values, (1 - keptShare) * sum)
-        : { least: 0, count: values.reduce((count, value) => (value === 0 ? count : count + 1), 0) };
-    // An effect that is kept alone takes its column's number beside it.
-    if (values.length <= mostPerRow && cut.count > values.length / 2) return { target, values, columns: null, sum };
-    const above = cut.count > mostPerRow ? this.#classes.cutAtCount(values, mostPerRow) : 0;
-    const all = this.#columnsOf(target);
-    const columns = new Uint32Array(Math.min(cut.count, mostPerRow));
-    const kept = new Float32Array(columns.length);
-    let next = 0;
-    let keptSum = 0;
-    for (let place = 0; place < values.length; place++) {
-      const size = Math.abs(values[place]);
-      if (size <= above || size < cut.least) continue;
-      columns[next] = all[place];
-      kept[next++] = values[place];
-      keptSum += size;
-    }
-    this.#dropped += Math.max(0, sum - keptSum);
-    return { target, values: kept.subarray(0, next), columns: columns.subarray(0, next), sum };
-  }
-
-  #columnsOf(target: Target): Uint32Array {
-    const ranges = this.#ranges(target);
-    const count = columnsIn(ranges);
-    if (this.#scratch.length < count) this.#scratch = new Uint32Array(count);
-    let next = 0;
-    for (const { from, to } of ranges) for (let column = from; column < to; column++) this.#scratch[next++] = column;
-    return this.#scratch.subarray(0, count);
-  }
-
-  #ranges({ layer, pos }: Target): Range[] {
-    const { active, featureStart, firstPos, nPos, nLayers } = this.#columns;
-    const ranges: Range[] = [];
-    if (pos >= firstPos) {
-      for (let below = 0; below < layer; below++) {
-        ranges.push({ from: featureStart[below * nPos + firstPos], to: featureStart[below * nPos + pos + 1] });
-      }
-      for (let below = 0; below < layer; below++) {
-        const start = active.count + below * nPos;
-        ranges.push({ from: start + firstPos, to: start + pos + 1 });
-      }
-    }
-    const tokens = active.count + nLayers * nPos;
-    ranges.push({ from: tokens, to: tokens + pos + 1 });
-    return ranges.filter(({ from, to }) => to > from);
-  }
-}
-
-function columnsIn(ranges: readonly Range[]): number {
-  return ranges.reduce((sum, { from, to }) => sum + to - from, 0);
 }
 
 /** The first place from `start` on whose value is at least `least`. */
@@ -279,6 +187,6 @@ function lowerBound(ascending: Uint32Array, least: number, start: number): numbe
   return low;
 }
 
-function bytesOf({ values, columns }: StoredRow): number {
+function bytesOf({ values, columns }: CutRow): number {
   return values.byteLength + (columns?.byteLength ?? 0);
 }

@@ -5,13 +5,14 @@ import { UserError } from '../../protocol/errors.ts';
 import { mostAdaptiveFeatures, mostRowBytes } from '../../protocol/limits.ts';
 import { encoderRows } from '../transcoders/featureRows.ts';
 import { type Forecast, forecast, mostInfluential, roundOfWanted, strictFeatures, strictRound } from './adaptive.ts';
+import type { Target } from './descent.ts';
 import { type PreparedSweep, sweep } from './directEffects.ts';
 import type { LocalModel } from './localModel.ts';
 import type { PhaseClock } from './phaseClock.ts';
 import { type KnownTarget, rankSources } from './ranking.ts';
-import type { NodeColumns, RowLimits, RowStore } from './rowStore.ts';
+import type { CutRow, RowLimits } from './rowCut.ts';
+import type { NodeColumns, RowStore } from './rowStore.ts';
 import type { Sources } from './sources.ts';
-import type { Target } from './sweepBatch.ts';
 import { needsPieces, sweepInPieces } from './sweepInPieces.ts';
 import type { OutputTarget } from './targets.ts';
 
@@ -274,7 +275,7 @@ export class Search {
       this.#prepared,
       targets,
       reading,
-      (index, effects) => this.#store.add(keys[index], targets[index], effects),
+      { limits: this.#store.limits, take: (index: number, row: CutRow) => this.#store.add(keys[index], row) },
       (done) => this.#clock.step('direct effects', before + done, total),
     );
   }

@@ -1,11 +1,12 @@
 import type { ModelDimensions } from '../model/languageModel.ts';
 import { type AttentionCapture, carryPattern } from './carryPattern.ts';
 import type { CarryWeights } from './carryWeights.ts';
+import type { SweepPrompt } from './descent.ts';
 import type { PreparedSweep } from './directEffects.ts';
 import type { PositionRange, SkipWeights } from './localModel.ts';
+import { type ColumnPlan, columnPlan } from './rowCut.ts';
 import { asShared, PrivateCopies } from './sharedMemory.ts';
 import type { SpecialTokens } from './specialTokens.ts';
-import type { SweepPrompt } from './sweepBatch.ts';
 import { tokenBlock, tokenColumn, type WrittenBlock } from './writtenBlock.ts';
 
 /** Attention patterns are laid in shared memory beside the run's own up to this size. */
@@ -15,6 +16,7 @@ const mostPatternBytes = 128 * 2 ** 20;
 export type SharedSweep = {
   readonly dimensions: ModelDimensions;
   readonly nColumns: number;
+  readonly plan: ColumnPlan;
   readonly firstTokenColumn: number;
   readonly special: SpecialTokens;
   readonly layers: readonly SharedLayer[];
@@ -39,6 +41,7 @@ export function sharedSweep({ local, sources, special }: PreparedSweep): SharedS
   return {
     dimensions: model.dimensions,
     nColumns: sources.count,
+    plan: columnPlan(sources),
     firstTokenColumn: tokenColumn(sources, 0),
     special,
     layers: run.layers.map(({ attnPattern, attnNormScale, postAttnNormScale }, layer) => ({

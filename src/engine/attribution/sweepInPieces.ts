@@ -2,11 +2,12 @@ import { pieceBatchBytes } from '../../protocol/limits.ts';
 import { floatTensor } from '../runtime/session.ts';
 import { type Batch, planBatches } from './batches.ts';
 import { carryInPieces } from './carryInPieces.ts';
-import type { PreparedSweep } from './directEffects.ts';
+import { addEffects, type Target } from './descent.ts';
+import type { PreparedSweep, RowTaker } from './directEffects.ts';
+import { columnPlan, RowCutter } from './rowCut.ts';
 import { Scratch } from './scratch.ts';
 import { PrivateCopies } from './sharedMemory.ts';
 import { writtenAt } from './sources.ts';
-import { addEffects, inject, rowsFrom, type Target } from './sweepBatch.ts';
 import type { SweepSteps } from './sweepSteps.ts';
 import { pieceRanges, tokenBlock, type WrittenBlock } from './writtenBlock.ts';
 
@@ -35,15 +36,16 @@ export async function sweepInPieces(
   prepared: PreparedSweep,
   targets: readonly Target[],
   reading: (target: number) => Float32Array,
-  deliver: (target: number, effects: Float32Array) => void,
+  rows: RowTaker,
   onStep: (done: number) => Promise<void>,
   sizes: PieceSizes = usualSizes,
 ): Promise<void> {
   const { sources, local } = prepared;
   const { dModel, dHead, nHeads } = local.model.dimensions;
   const perPosition = (dModel + 2 * nHeads * dHead) * 4;
-  const rows = Math.max(1, Math.floor(sizes.batchBytes / (sources.nPos * perPosition + sources.count * 4)));
-  const batches = planBatches(targets, sources.firstPos, { step: rows * sources.nPos, rows });
+  const atOnce = Math.max(1, Math.floor(sizes.batchBytes / (sources.nPos * perPosition + sources.count * 4)));
+  const batches = planBatches(targets, sources.firstPos, { step: atOnce * sources.nPos, rows: atOnce });
+  const cutter = new RowCutter(columnPlan(sources), rows.limits);
   const longest = batches.reduce(
     (most, { positions, targets: { length } }) => Math.max(most, (positions.to - positions.from) * length),
     0,
@@ -60,7 +62,7 @@ export async function sweepInPieces(
     const onLayer = (share: number) => onStep(done + Math.floor(share * batch.targets.length));
     await sweepBatch({ ...prepared, steps }, targets, batch, reading, buffers, onLayer);
     batch.targets.forEach((target, row) => {
-      deliver(target, effects.subarray(row * sources.count, (row + 1) * sources.count));
+      rows.take(target, cutter.cut(targets[target], effects.subarray(row * sources.count, (row + 1) * sources.count)));
     });
     done += batch.targets.length;
   }
@@ -106,6 +108,13 @@ async function sweepBatch(
   }
 }
 
+/** How many of a batch's rows take part from this layer down, rounded up so that the gradient is laid out anew seldom. */
+function rowsFrom(batch: Batch, targets: readonly Target[], layer: number): number {
+  const joined = batch.targets.findLastIndex((target) => targets[target].layer >= layer) + 1;
+  const step = Math.ceil(batch.targets.length / 4);
+  return Math.min(batch.targets.length, Math.ceil(joined / step) * step);
+}
+
 /** [pos, from, dModel] becomes [pos, to, dModel] in place, the new rows 0. */
 function makeRoom(gradient: Float32Array, nPos: number, from: number, to: number, dModel: number): void {
   if (from === to) return;
@@ -114,6 +123,23 @@ function makeRoom(gradient: Float32Array, nPos: number, from: number, to: number
     gradient.copyWithin(start, pos * from * dModel, (pos + 1) * from * dModel);
     gradient.fill(0, start + from * dModel, start + to * dModel);
   }
+}
+
+/** Adds the readings of the batch's targets at this layer to the gradient there. */
+function inject(
+  { positions, nRows, gradient }: State,
+  targets: readonly Target[],
+  batch: Batch,
+  layer: number,
+  dModel: number,
+  reading: (target: number) => Float32Array,
+): void {
+  batch.targets.forEach((target, row) => {
+    if (targets[target].layer !== layer) return;
+    const start = ((targets[target].pos - positions.from) * nRows + row) * dModel;
+    const direction = reading(target);
+    for (let i = 0; i < dModel; i++) gradient[start + i] += direction[i];
+  });
 }
 
 type State = { readonly positions: Batch['positions']; readonly nRows: number; readonly gradient: Float32Array };

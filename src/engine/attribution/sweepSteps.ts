@@ -7,6 +7,9 @@ export type SweepSteps = {
   /** Without, and with, special tokens at the start. */
   readonly carry: Session;
   readonly carrySpecial: Session;
+  /** The first carry of rows that begin at the layer; without, and with, special tokens. */
+  readonly enter: Session;
+  readonly enterSpecial: Session;
   readonly dots: Session;
   readonly skip: Session;
   readonly product: Session;
@@ -16,6 +19,8 @@ export async function createSteps(dimensions: ModelDimensions, options: SessionO
   return {
     carry: await createSession(carryGraph(dimensions, false), options),
     carrySpecial: await createSession(carryGraph(dimensions, true), options),
+    enter: await createSession(enterGraph(dimensions, false), options),
+    enterSpecial: await createSession(enterGraph(dimensions, true), options),
     dots: await createSession(dotsGraph(dimensions), options),
     skip: await createSession(skipGraph(dimensions), options),
     product: await createSession(productGraph(), options),
@@ -75,6 +80,45 @@ function carryGraph({ dModel, nHeads, nKeyValueHeads, dHead }: ModelDimensions, 
   graph.node('Add', [gradient, back], {}, 'carried');
   graph.output('carried', 'float32', ['pos', 'row', dModel]);
   addDots(graph, 'carried', dModel);
+  return graph.encode();
+}
+
+/**
+ * The same for rows that begin at this layer, whose gradient is at one position yet, p(row): one product for all positions,
+ *   carried[k, row] = Σ_head pattern[p(row), k, head] · (direction[row] · output_head) · value_head
+ * with the direction itself as one way more, which leads from p(row) to p(row) only.
+ */
+function enterGraph({ dModel, nHeads, nKeyValueHeads, dHead }: ModelDimensions, hasSpecial: boolean): Uint8Array {
+  const graph = new GraphBuilder();
+  const direction = graph.input('direction', 'float32', ['row', dModel]);
+  const pattern = graph.input('pattern', 'float32', ['row', 'pos', nHeads + 1]);
+  const output = graph.input('output', 'float32', [nHeads, dModel, dHead]);
+  const value = graph.input('value', 'float32', [nKeyValueHeads * dHead, dModel]);
+  const reshape = (x: string, dims: readonly number[]) => graph.node('Reshape', [x, graph.integers(dims)]);
+  const atHeads = graph.node('MatMul', [direction, output]);
+  const back = graph.node('MatMul', [
+    reshape(atHeads, [nKeyValueHeads, -1, dHead]),
+    reshape(value, [nKeyValueHeads, dHead, dModel]),
+  ]);
+  const ways = graph.node('Concat', [reshape(back, [nHeads, -1, dModel]), reshape(direction, [1, -1, dModel])], {
+    axis: 0,
+  });
+  const byRow = graph.node('MatMul', [pattern, graph.node('Transpose', [ways], { perm: [1, 0, 2] })]);
+  graph.node('Transpose', [byRow], { perm: [1, 0, 2] }, 'carried');
+  graph.output('carried', 'float32', ['pos', 'row', dModel]);
+  addDots(graph, 'carried', dModel);
+  if (hasSpecial) {
+    const groups = nHeads / nKeyValueHeads;
+    const specialPattern = graph.input('specialPattern', 'float32', ['row', nKeyValueHeads, 'token', groups]);
+    const specialValues = graph.input('specialValues', 'float32', ['read', 'token']);
+    const size = graph.node('Slice', [graph.node('Shape', [direction]), graph.integers([0]), graph.integers([1])]);
+    const dims = [graph.integers([nKeyValueHeads, groups]), size, graph.integers([dHead])];
+    const grouped = graph.node('Reshape', [atHeads, graph.node('Concat', dims, { axis: 0 })]);
+    const looked = graph.node('MatMul', [specialPattern, graph.node('Transpose', [grouped], { perm: [2, 0, 1, 3] })]);
+    const flat = graph.node('Reshape', [looked, graph.node('Concat', [size, graph.integers([-1])], { axis: 0 })]);
+    graph.node('MatMul', [flat, specialValues], {}, 'special');
+    graph.output('special', 'float32', ['row', 'token']);
+  }
   return graph.encode();
 }
 

@@ -1,6 +1,8 @@
 import { parentPort, workerData } from 'node:worker_threads';
+import { SweepBuffers, type SweepPrompt } from './descent.ts';
+import { type CutRow, RowCutter, type RowLimits } from './rowCut.ts';
 import { promptFromShared, type SharedSweep } from './sharedSweep.ts';
-import { SweepBuffers, type SweepPrompt, sweepBatches } from './sweepBatch.ts';
+import { sweepBatches } from './sweepBatch.ts';
 import { createSteps, type SweepSteps } from './sweepSteps.ts';
 import { type FromWorker, type ToWorker, type WorkerStart, WorkerState } from './workerMessages.ts';
 
@@ -12,6 +14,7 @@ class SweepWorker {
   readonly #state: WorkerState;
   readonly #steps: SweepSteps;
   #prompt: SweepPrompt | null = null;
+  #cutter: RowCutter | null = null;
   #buffers = new SweepBuffers();
 
   constructor(state: WorkerState, steps: SweepSteps) {
@@ -19,22 +22,31 @@ class SweepWorker {
     this.#steps = steps;
   }
 
-  setPrompt(shared: SharedSweep | null): void {
-    this.#prompt = shared && promptFromShared(shared);
-    if (!shared) this.#buffers = new SweepBuffers();
+  setPrompt(shared: SharedSweep, limits: RowLimits): void {
+    this.#prompt = promptFromShared(shared);
+    this.#cutter = new RowCutter(shared.plan, limits);
   }
 
-  async sweep({ targets, batches, directions, effects }: Extract<ToWorker, { type: 'batches' }>): Promise<FromWorker> {
-    const prompt = this.#prompt;
-    if (!prompt) throw new Error('batches came before their prompt');
+  forgetPrompt(): void {
+    this.#prompt = null;
+    this.#cutter = null;
+    this.#buffers = new SweepBuffers();
+  }
+
+  async sweep({ targets, batches, directions }: Extract<ToWorker, { type: 'batches' }>): Promise<FromWorker> {
+    const [prompt, cutter] = [this.#prompt, this.#cutter];
+    if (!prompt || !cutter) throw new Error('batches came before their prompt');
     const { dModel } = prompt.dimensions;
     const work = { multiplications: 0 };
     const onLayer = () => this.#state.throwIfStopped();
     const reading = (row: number) => directions.subarray(row * dModel, (row + 1) * dModel);
     const sweep = { prompt, steps: this.#steps, buffers: this.#buffers, work, onLayer };
-    if (effects) this.#buffers.giveEffects(effects);
-    await sweepBatches(sweep, targets, batches, reading);
-    return { type: 'swept', effects: this.#buffers.takeEffects(), multiplications: work.multiplications };
+    const effects = await sweepBatches(sweep, targets, batches, reading);
+    const { nColumns } = prompt;
+    const rows = batches
+      .flatMap((batch) => batch.targets)
+      .map((target, row) => cutter.cut(targets[target], effects.subarray(row * nColumns, (row + 1) * nColumns)));
+    return { type: 'swept', rows, multiplications: work.multiplications };
   }
 
   [Symbol.dispose](): void {
@@ -42,13 +54,21 @@ class SweepWorker {
   }
 }
 
+/** What moves to the other thread instead of being copied. */
+function buffersOf(rows: readonly CutRow[]): ArrayBuffer[] {
+  return rows
+    .flatMap(({ values, columns }) => (columns ? [values, columns] : [values]))
+    .map((array) => array.buffer as ArrayBuffer);
+}
+
 async function main(port: NonNullable<typeof parentPort>, { dimensions, memory }: WorkerStart): Promise<void> {
   const state = new WorkerState(memory);
   const answer = (message: FromWorker) =>
-    port.postMessage(message, message.type === 'swept' ? [message.effects.buffer as ArrayBuffer] : []);
+    port.postMessage(message, message.type === 'swept' ? buffersOf(message.rows) : []);
   const worker = await state.busy(async () => new SweepWorker(state, await createSteps(dimensions, { threads: 1 })));
   port.on('message', async (message: ToWorker) => {
-    if (message.type === 'prompt') worker.setPrompt(message.prompt);
+    if (message.type === 'prompt') worker.setPrompt(message.prompt, message.limits);
+    else if (message.type === 'forget') worker.forgetPrompt();
     else if (message.type === 'close') {
       worker[Symbol.dispose]();
       port.close();

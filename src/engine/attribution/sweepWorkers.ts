@@ -5,8 +5,9 @@ import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import type { ModelDimensions } from '../model/languageModel.ts';
 import type { Batch } from './batches.ts';
+import type { Target } from './descent.ts';
+import type { CutRow, RowLimits } from './rowCut.ts';
 import type { SharedSweep } from './sharedSweep.ts';
-import type { Target } from './sweepBatch.ts';
 import { type FromWorker, type ToWorker, type WorkerStart, WorkerState } from './workerMessages.ts';
 
 /** Workers at most: each takes some 30 MB, and memory's speed is used up before that many cores are. */
@@ -21,7 +22,7 @@ export function workerCount(): number {
 }
 
 /** What a worker makes of a job. */
-export type Swept = { readonly effects: Float32Array; readonly multiplications: number };
+export type Swept = { readonly rows: readonly CutRow[]; readonly multiplications: number };
 
 /**
  * Threads that sweep batches, each alone on a core: two batches on two cores take far less time than one after the other
@@ -47,20 +48,19 @@ export class SweepWorkers {
    * Sweeps batches of one prompt, as many at a time as there are workers. When `next` or `done` throws, the rest is
    * given up and the error passed on.
    * @param next gives what to sweep; null: there is none left
-   * @param done takes what came of it; the array is reused afterwards
+   * @param done takes what came of it
    */
   async sweep<Job extends SweepJob>(
     prompt: SharedSweep,
+    limits: RowLimits,
     next: () => Promise<Job | null>,
     done: (job: Job, swept: Swept) => void,
   ): Promise<void> {
     const run = async (lane: Lane) => {
-      lane.begin(prompt);
+      lane.begin(prompt, limits);
       try {
         for (let job = await next(); job; job = await next()) {
-          const swept = await lane.sweep(job);
-          done(job, swept);
-          lane.giveBack(swept);
+          done(job, await lane.sweep(job));
         }
       } catch (error) {
         // The others stop at their next layer; the first error is the one that counts.
@@ -99,7 +99,6 @@ class Lane {
   readonly #worker: Worker;
   #waiting: { resolve: (swept: Swept) => void; reject: (error: Error) => void } | null = null;
   #failure: Error | null = null;
-  #effects: Float32Array | null = null;
 
   constructor(start: WorkerStart) {
     this.#worker = new Worker(workerFile(), { workerData: start, resourceLimits: { maxYoungGenerationSizeMb } });
@@ -109,29 +108,21 @@ class Lane {
     this.#worker.unref();
   }
 
-  begin(prompt: SharedSweep): void {
+  begin(prompt: SharedSweep, limits: RowLimits): void {
     this.#worker.ref();
-    this.#post({ type: 'prompt', prompt });
+    this.#post({ type: 'prompt', prompt, limits });
   }
 
   sweep({ batches, targets, directions }: SweepJob): Promise<Swept> {
     return new Promise((resolve, reject) => {
       if (this.#failure) throw this.#failure;
       this.#waiting = { resolve, reject };
-      const effects = this.#effects;
-      this.#effects = null;
-      this.#post({ type: 'batches', batches, targets, directions, effects });
+      this.#post({ type: 'batches', batches, targets, directions });
     });
   }
 
-  /** Takes the array of an answer, for the next one. */
-  giveBack({ effects }: Swept): void {
-    this.#effects = effects;
-  }
-
   end(): void {
-    this.#effects = null;
-    this.#post({ type: 'prompt', prompt: null });
+    this.#post({ type: 'forget' });
     this.#worker.unref();
   }
 
@@ -140,11 +131,7 @@ class Lane {
   }
 
   #post(message: ToWorker): void {
-    const moved = message.type === 'batches' ? [message.directions, message.effects] : [];
-    this.#worker.postMessage(
-      message,
-      moved.flatMap((array) => (array ? [array.buffer as ArrayBuffer] : [])),
-    );
+    this.#worker.postMessage(message, message.type === 'batches' ? [message.directions.buffer as ArrayBuffer] : []);
   }
 
   #take(message: FromWorker): void {

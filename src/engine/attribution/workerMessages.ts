@@ -1,13 +1,15 @@
 import type { ModelDimensions } from '../model/languageModel.ts';
 import type { Batch } from './batches.ts';
+import type { Target } from './descent.ts';
+import type { CutRow, RowLimits } from './rowCut.ts';
 import type { SharedSweep } from './sharedSweep.ts';
-import type { Target } from './sweepBatch.ts';
 
 export type WorkerStart = { readonly dimensions: ModelDimensions; readonly memory: SharedArrayBuffer };
 
 export type ToWorker =
-  /** What the batches that follow are about; null: let go of it. */
-  | { readonly type: 'prompt'; readonly prompt: SharedSweep | null }
+  /** What the batches that follow are about, and how much of their rows is kept; then: let go of it. */
+  | { readonly type: 'prompt'; readonly prompt: SharedSweep; readonly limits: RowLimits }
+  | { readonly type: 'forget' }
   | {
       readonly type: 'batches';
       /** To be swept side by side. */
@@ -16,15 +18,12 @@ export type ToWorker =
       readonly targets: readonly Target[];
       /** [row, dModel] */
       readonly directions: Float32Array;
-      /** To write the effects to when it is long enough: what earlier batches gave. */
-      readonly effects: Float32Array | null;
     }
   | { readonly type: 'close' };
 
 export type FromWorker =
   | { readonly type: 'ready' }
-  /** effects [row, source column], perhaps with more behind */
-  | { readonly type: 'swept'; readonly effects: Float32Array; readonly multiplications: number }
+  | { readonly type: 'swept'; readonly rows: readonly CutRow[]; readonly multiplications: number }
   | { readonly type: 'failed'; readonly message: string };
 
 /** Milliseconds that a step of a worker may take to end when the process exits. */
