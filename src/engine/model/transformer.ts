@@ -41,6 +41,8 @@ const attentionVectors: readonly LayerRole[] = [
   'sinks',
   'postAttnNorm',
 ];
+const attentionMatrices = ['query', 'key', 'value', 'attnOutput'] as const;
+const mlpMatrices = ['gate', 'up', 'down'] as const;
 const mlpVectors: readonly LayerRole[] = ['mlpNorm', 'gateBias', 'upBias', 'downBias'];
 
 /** The one forward pass, for all families: what differs is in the configuration. */
@@ -234,7 +236,7 @@ export class Transformer implements LanguageModel {
     const pattern = options.frozenPatterns?.(layer) ?? null;
     const frozen = options.frozenNorms?.layers[layer] ?? null;
     const [query, key, value, attnOutput] = await Promise.all(
-      (['query', 'key', 'value', 'attnOutput'] as const).map((role) => this.weights.matrix(layer, role)),
+      attentionMatrices.map((role) => this.weights.matrix(layer, role)),
     );
     const vectors = this.#vectors(layer, attentionVectors);
     const variant: AttentionVariant = {
@@ -270,6 +272,7 @@ export class Transformer implements LanguageModel {
       feeds.attnNormScale = floatTensor(frozen.attnNormScale, [nPos]);
       if (frozen.postAttnNormScale) feeds.postAttnNormScale = floatTensor(frozen.postAttnNormScale, [nPos]);
     }
+    if (!options.replaceMlp && !this.#config.experts) this.weights.readAhead(layer, mlpMatrices);
     const outputs = await session.run(feeds);
     if (options.cache) options.cache.layers[layer] = { keys: outputs.allKeys!, values: outputs.allValues! };
     blocks?.add(layer, {
@@ -295,7 +298,7 @@ export class Transformer implements LanguageModel {
       return runExperts(this.#config, this.weights, this.#sessions, layer, residMid, mlpNormScale);
     }
     const [gate, up, down] = await Promise.all(
-      (['gate', 'up', 'down'] as const).map((role) => this.weights.matrix(layer, role)),
+      mlpMatrices.map((role) => this.weights.matrix(layer, role)),
     );
     const vectors = this.#vectors(layer, mlpVectors);
     const variant: MlpVariant = {
@@ -303,6 +306,7 @@ export class Transformer implements LanguageModel {
       types: { gate: gate!.type, up: up!.type, down: down!.type },
     };
     const session = await this.#sessions.get(`mlp ${JSON.stringify(variant)}`, () => mlpGraph(this.#config, variant));
+    this.weights.readAhead(layer + 1, attentionMatrices);
     const { mlpOut } = await session.run({
       ...vectors,
       residMid: floatTensor(residMid, [mlpNormScale.length, this.#config.dModel]),

@@ -23,6 +23,8 @@ export class WeightStore implements Weights {
   readonly #config: ModelConfig;
   readonly #layout: ModelLayout;
   readonly #buffers = new Map<string, ArrayBuffer>();
+  /** By buffer: what is being read into it. */
+  readonly #reads = new Map<string, { readonly stored: StoredTensor; readonly done: Promise<Matrix> }>();
   readonly #held = new Map<StoredTensor, Float32Array>();
   readonly #gains = new Map<StoredTensor, Float32Array>();
   #holds: number;
@@ -89,6 +91,23 @@ export class WeightStore implements Weights {
     return this.#matrix(stored, role, 0, stored.shape[0]!);
   }
 
+  /**
+   * Begins to read projections that `matrix` will be asked for next, while something else is computed. Their buffers must
+   * be free by now; what is not asked for after all is read in vain.
+   */
+  readAhead(layer: number, roles: readonly LayerRole[]): void {
+    if (this.#holds > 0) return;
+    for (const role of roles) {
+      const stored = this.stored(layer, role);
+      // Two readings into the same buffer would mix.
+      if (!stored || this.#reads.has(role)) continue;
+      const done = this.#load(stored, role, 0, stored.shape[0]!);
+      // Whoever asks for it hears of an error.
+      done.catch(() => {});
+      this.#reads.set(role, { stored, done });
+    }
+  }
+
   /** Rows of the unembedding, to be fed to a graph. */
   unembeddingRows(from: number, to: number): Promise<Matrix> {
     return this.#matrix(this.#layout.unembedding, 'unembedding', from, to);
@@ -118,6 +137,16 @@ export class WeightStore implements Weights {
       this.#held.set(stored, values);
       return { type: 'float32', tensor: floatTensor(values.subarray(from * width, to * width), dims) };
     }
+    const read = this.#reads.get(use);
+    this.#reads.delete(use);
+    if (read?.stored === stored) return read.done;
+    await read?.done.catch(() => {});
+    return this.#load(stored, use, from, to);
+  }
+
+  async #load(stored: StoredTensor, use: string, from: number, to: number): Promise<Matrix> {
+    const width = stored.shape[1]!;
+    const dims = [to - from, width];
     const count = (to - from) * width;
     const bytesPer = stored.type === 'F32' ? 4 : 2;
     const buffer = this.#buffer(use, count * bytesPer);
