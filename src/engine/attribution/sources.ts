@@ -51,7 +51,10 @@ export async function findActiveFeatures(
   for (let layer = 0; layer < set.layers.length; layer++) {
     await onLayer(layer);
     const input = featureInput(set.inputHook, model, run, layer);
-    for (const { from, to } of ranges) parts.push(await encoder.activeAt(layer, input, to, from));
+    for (const [index, { from, to }] of ranges.entries()) {
+      const next = index + 1 < ranges.length ? layer : layer + 1;
+      parts.push(await encoder.activeAt(layer, input, to, from, next));
+    }
   }
   return joinActive(parts);
 }
@@ -100,10 +103,14 @@ export async function gatherSources(
     await onLayer(layer);
     const blocks: WrittenBlock[] = [];
     const decoded = new Float32Array(run.nPos * set.dModel);
-    for (let pos = 0; pos < all.from; pos++) decoded.set(set.decoderBias[layer], pos * set.dModel);
+    for (let pos = 0; pos < run.nPos; pos++) decoded.set(set.decoderBias[layer], pos * set.dModel);
     for (const range of isKept ? [all] : pieceRanges(columns, set, layer, all)) {
-      const block = featureBlock(columns, set, layer, range, scratch, isKept ? newArray : undefined);
-      addBlock(block, set.decoderBias[layer], decoded);
+      const sums = Float64Array.from(decoded.subarray(range.from * set.dModel, range.to * set.dModel));
+      const block = featureBlock(columns, set, layer, range, scratch, {
+        newVectors: isKept ? newArray : undefined,
+        sums,
+      });
+      decoded.set(sums, range.from * set.dModel);
       if (isKept) blocks.push(block);
     }
     if (set.layers[layer].skip) {
@@ -151,24 +158,6 @@ export function checkMemory(needed: number, available: number, count: number): v
 function availableBytes(): number {
   const known: unknown = Reflect.get(process, 'availableMemory');
   return typeof known === 'function' ? Number(known.call(process)) : os.freemem();
-}
-
-/** decoded[pos] = bias + what the block's features write, at the block's positions. */
-function addBlock(
-  { firstPos, width, columns, vectors }: WrittenBlock,
-  bias: Float32Array,
-  decoded: Float32Array,
-): void {
-  const dModel = bias.length;
-  const sum = new Float64Array(dModel);
-  for (let start = 0; start < columns.length; start += width) {
-    sum.set(bias);
-    for (let place = start; place < start + width; place++) {
-      if (columns[place] < 0) continue;
-      for (let i = 0; i < dModel; i++) sum[i] += vectors[place * dModel + i];
-    }
-    decoded.set(sum, (firstPos + start / width) * dModel);
-  }
 }
 
 function errorVectors(output: Float32Array, decoded: Float32Array, firstPos: number, dModel: number): Float32Array {

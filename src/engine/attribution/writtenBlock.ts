@@ -65,7 +65,8 @@ export function tokenBlock(columns: SourceColumns, tokenVectors: Float32Array, f
 
 /**
  * What every feature that writes to the layer writes at the positions; each one's first place is left free.
- * @param [newVectors] gives the array for the vectors; absent: they are in `scratch`, good until the next block
+ * @param [into.newVectors] gives the array for the vectors; absent: they are in `scratch`, good until the next block
+ * @param [into.sums] [position of the range, dModel] gets what is written there added
  */
 export function featureBlock(
   columns: SourceColumns,
@@ -73,7 +74,7 @@ export function featureBlock(
   writeLayer: number,
   { from: firstPos, to }: PositionRange,
   scratch: Scratch,
-  newVectors?: (length: number) => Float32Array,
+  { newVectors, sums }: { readonly newVectors?: (length: number) => Float32Array; readonly sums?: Float64Array } = {},
 ): WrittenBlock {
   const { active, nPos, featureStart } = columns;
   const { dModel } = set;
@@ -104,6 +105,7 @@ export function featureBlock(
         const place = pos * width + next[pos]++;
         places[place] = index;
         writeScaled(rows, row * dModel, amounts[row], vectors, place * dModel, dModel);
+        if (sums) addTo(sums, pos * dModel, vectors, place * dModel, dModel);
       });
     }
   }
@@ -121,7 +123,7 @@ function byFeature({ feature }: ActiveFeatures, first: number, count: number): U
   return order;
 }
 
-/** A loop of its own with nothing to check: compilers make it fast. */
+/** Loops of their own with nothing to check: compilers make them fast. */
 function writeScaled(
   from: Float32Array,
   fromPlace: number,
@@ -131,6 +133,10 @@ function writeScaled(
   length: number,
 ): void {
   for (let i = 0; i < length; i++) to[toPlace + i] = from[fromPlace + i] * factor;
+}
+
+function addTo(sums: Float64Array, sumPlace: number, values: Float32Array, place: number, length: number): void {
+  for (let i = 0; i < length; i++) sums[sumPlace + i] += values[place + i];
 }
 
 /** Cuts positions into ranges of at most `atOnce` whose blocks at this layer fit into `pieceBytes`. */

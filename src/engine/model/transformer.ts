@@ -297,9 +297,7 @@ export class Transformer implements LanguageModel {
     if (this.#config.experts) {
       return runExperts(this.#config, this.weights, this.#sessions, layer, residMid, mlpNormScale);
     }
-    const [gate, up, down] = await Promise.all(
-      mlpMatrices.map((role) => this.weights.matrix(layer, role)),
-    );
+    const [gate, up, down] = await Promise.all(mlpMatrices.map((role) => this.weights.matrix(layer, role)));
     const vectors = this.#vectors(layer, mlpVectors);
     const variant: MlpVariant = {
       vectors: Object.keys(vectors) as LayerRole[],

@@ -33,11 +33,13 @@ export class Encoder {
 
   /**
    * @param input [pos, dModel] at the set's input hook
+   * @param [nextLayer] whose encoder will be needed next: its reading begins while this one computes
    * @returns [pos, feature] before the activation function
    */
-  preActivations(layer: number, input: Float32Array, nPos: number): Promise<Float32Array> {
+  preActivations(layer: number, input: Float32Array, nPos: number, nextLayer?: number): Promise<Float32Array> {
     const { encoder, encoderBias } = this.#set.layers[layer];
-    return this.#product.apply(input, nPos, encoder, encoderBias);
+    const next = nextLayer === undefined ? null : (this.#set.layers[nextLayer]?.encoder ?? null);
+    return this.#product.apply(input, nPos, encoder, encoderBias, next);
   }
 
   /** Turns one position's pre-activations [feature] into activations, in place. */
@@ -95,15 +97,23 @@ export class Encoder {
    * The features of one layer that are on, by position, then feature.
    * @param input [pos, dModel] at the set's input hook
    * @param firstPos positions before it are taken to be special tokens and have no features
+   * @param [nextLayer] the layer that will be asked for next
    */
-  async activeAt(layer: number, input: Float32Array, nPos: number, firstPos: number): Promise<ActiveFeatures> {
+  async activeAt(
+    layer: number,
+    input: Float32Array,
+    nPos: number,
+    firstPos: number,
+    nextLayer?: number,
+  ): Promise<ActiveFeatures> {
     const { nFeatures, dModel } = this.#set;
     const found = new ActiveList();
     const piece = Math.max(1, Math.floor(pieceSize / nFeatures));
     for (let from = firstPos; from < nPos; from += piece) {
       const count = Math.min(piece, nPos - from);
       const part = input.subarray(from * dModel, (from + count) * dModel);
-      const values = await this.preActivations(layer, part, count);
+      const next = from + piece < nPos ? layer : nextLayer;
+      const values = await this.preActivations(layer, part, count, next);
       for (let index = 0; index < count; index++) {
         const row = values.subarray(index * nFeatures, (index + 1) * nFeatures);
         this.activate(layer, row);

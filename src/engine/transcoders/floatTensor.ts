@@ -18,6 +18,8 @@ export type FloatTensor = {
   readonly floats: (from: number, count: number, target?: Float32Array) => Float32Array;
   /** Fills `target` with stored bytes, beginning at byte `from` of the tensor. */
   readonly bytes: (from: number, target: Uint8Array) => void;
+  /** As `bytes`, on another thread; absent where the file cannot be read so. */
+  readonly load?: (from: number, target: Uint8Array) => Promise<void>;
 };
 
 /** A tensor of a safetensors file; UserError when it holds no floating-point numbers. */
@@ -40,6 +42,7 @@ export function floatTensorOf(stored: StoredTensor): FloatTensor {
     floats: (from, count, target = new Float32Array(count)) =>
       readFloats(stored, from, count, target as Float32Array<ArrayBuffer>),
     bytes: (from, target) => file.read(stored, target, from),
+    load: (from, target) => file.load(stored, target, from),
   };
 }
 

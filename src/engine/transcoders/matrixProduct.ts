@@ -8,7 +8,7 @@ import {
   type Session,
   type Tensor,
 } from '../runtime/session.ts';
-import type { FloatType } from './floatTensor.ts';
+import type { FloatTensor, FloatType } from './floatTensor.ts';
 import type { StoredMatrix } from './transcoder.ts';
 
 /** Bytes of a stored matrix that are in memory at a time. */
@@ -21,7 +21,10 @@ const chunkBytes = 16 * 2 ** 20;
 export class MatrixProduct {
   readonly #sessions = new Map<string, Promise<Session>>();
   readonly #provider: Provider;
-  #buffer = new ArrayBuffer(0);
+  /** One is computed with while the other is read into. */
+  #buffers: [ArrayBuffer, ArrayBuffer] = [new ArrayBuffer(0), new ArrayBuffer(0)];
+  /** What is being read into the second buffer. */
+  #ahead: { readonly tensor: FloatTensor; readonly from: number; readonly done: Promise<void> } | null = null;
 
   constructor(provider: Provider) {
     this.#provider = provider;
@@ -31,21 +34,22 @@ export class MatrixProduct {
    * y[pos, out] = Σ_in x[pos, in] · matrix[out, in] · scale + bias[out]
    * @param x     [pos, in]
    * @param bias  [out]; null: none
-   * @param [into] [pos, out] to write to
+   * @param [next] the matrix that will be multiplied by next: its reading begins while this one computes
    */
   async apply(
     x: Float32Array,
     nPos: number,
     matrix: StoredMatrix,
     bias: Float32Array | null,
-    into?: Float32Array,
+    next: StoredMatrix | null = null,
   ): Promise<Float32Array> {
     const [nRows, rowLength] = matrix.tensor.shape;
     const nOut = matrix.isTransposed ? rowLength : nRows;
-    const y = into ?? new Float32Array(nPos * nOut);
+    const y = new Float32Array(nPos * nOut);
     const scaled = matrix.scale === 1 ? x : x.map((value) => value * matrix.scale);
-    if (matrix.isTransposed) await this.#applyTransposed(scaled, nPos, matrix, bias, y);
-    else await this.#applyByRows(scaled, nPos, matrix, bias, y);
+    const following = next?.tensor ?? null;
+    if (matrix.isTransposed) await this.#applyTransposed(scaled, nPos, matrix, bias, y, following);
+    else await this.#applyByRows(scaled, nPos, matrix, bias, y, following);
     return y;
   }
 
@@ -62,15 +66,19 @@ export class MatrixProduct {
     { tensor }: StoredMatrix,
     bias: Float32Array | null,
     y: Float32Array,
+    next: FloatTensor | null,
   ): Promise<void> {
     const [nOut, nIn] = tensor.shape;
     const session = await this.#session(tensor.type, false);
-    const rows = Math.max(1, Math.floor(chunkBytes / (nIn * 4)));
+    const rows = rowsAtOnce(nIn);
     for (let from = 0; from < nOut; from += rows) {
       const count = Math.min(rows, nOut - from);
+      const w = await this.#read(tensor, from, count);
+      if (from + count < nOut) this.#readAhead(tensor, from + count);
+      else if (next) this.#readAhead(next, 0);
       const part = await session.run({
         x: floatTensor(x, [nPos, nIn]),
-        w: this.#read(tensor, from * nIn, [count, nIn]),
+        w,
         c: floatTensor(bias ? bias.subarray(from, from + count) : new Float32Array(count), [1, count]),
       });
       const values = floatsOf(part.y);
@@ -88,10 +96,11 @@ export class MatrixProduct {
     { tensor }: StoredMatrix,
     bias: Float32Array | null,
     y: Float32Array,
+    next: FloatTensor | null,
   ): Promise<void> {
     const [nIn, nOut] = tensor.shape;
     const session = await this.#session(tensor.type, true);
-    const rows = Math.max(1, Math.floor(chunkBytes / (nOut * 4)));
+    const rows = rowsAtOnce(nOut);
     for (let pos = 0; pos < nPos; pos++) {
       if (bias) y.set(bias, pos * nOut);
       else y.fill(0, pos * nOut, (pos + 1) * nOut);
@@ -102,9 +111,12 @@ export class MatrixProduct {
       for (let pos = 0; pos < nPos; pos++) {
         columns.set(x.subarray(pos * nIn + from, pos * nIn + from + count), pos * count);
       }
+      const w = await this.#read(tensor, from, count);
+      if (from + count < nIn) this.#readAhead(tensor, from + count);
+      else if (next) this.#readAhead(next, 0);
       const part = await session.run({
         x: floatTensor(columns, [nPos, count]),
-        w: this.#read(tensor, from * nOut, [count, nOut]),
+        w,
         c: floatTensor(y, [nPos, nOut]),
       });
       y.set(floatsOf(part.y));
@@ -112,14 +124,45 @@ export class MatrixProduct {
     }
   }
 
-  #read(tensor: StoredMatrix['tensor'], from: number, dims: readonly [number, number]): Tensor {
-    const count = dims[0] * dims[1];
-    const isHalf = tensor.type === 'BF16' || tensor.type === 'F16';
-    const bytes = count * (isHalf ? 2 : 4);
-    if (this.#buffer.byteLength < bytes) this.#buffer = new ArrayBuffer(bytes);
-    if (!isHalf) return floatTensor(tensor.floats(from, count, new Float32Array(this.#buffer, 0, count)), dims);
-    tensor.bytes(from * 2, new Uint8Array(this.#buffer, 0, bytes));
-    return halfTensor(new Uint16Array(this.#buffer, 0, count), dims);
+  /** Rows of a stored matrix. */
+  async #read(tensor: FloatTensor, firstRow: number, nRows: number): Promise<Tensor> {
+    const rowLength = tensor.shape[1];
+    const dims = [nRows, rowLength];
+    const [from, count] = [firstRow * rowLength, nRows * rowLength];
+    const ahead = this.#ahead;
+    this.#ahead = null;
+    if (ahead?.tensor === tensor && ahead.from === from) {
+      await ahead.done;
+      this.#buffers.reverse();
+    } else {
+      // Nothing may still be written to a buffer that is used again.
+      await ahead?.done.catch(() => {});
+      if (tensor.type === 'F64') return floatTensor(tensor.floats(from, count), dims);
+      const buffer = this.#room(0, count * bytesPer(tensor));
+      if (isHalf(tensor)) tensor.bytes(from * 2, new Uint8Array(buffer, 0, count * 2));
+      else tensor.floats(from, count, new Float32Array(buffer, 0, count));
+    }
+    if (isHalf(tensor)) return halfTensor(new Uint16Array(this.#buffers[0], 0, count), dims);
+    return floatTensor(new Float32Array(this.#buffers[0], 0, count), dims);
+  }
+
+  /** Begins to read as many rows as are read at once. */
+  #readAhead(tensor: FloatTensor, firstRow: number): void {
+    if (!tensor.load || tensor.type === 'F64' || this.#ahead) return;
+    const [nRows, rowLength] = tensor.shape;
+    const from = firstRow * rowLength;
+    const count = Math.min(rowsAtOnce(rowLength), nRows - firstRow) * rowLength;
+    const bytes = count * bytesPer(tensor);
+    const done = tensor.load(from * bytesPer(tensor), new Uint8Array(this.#room(1, bytes), 0, bytes));
+    // Whoever needs it hears of an error.
+    done.catch(() => {});
+    this.#ahead = { tensor, from, done };
+  }
+
+  /** One of the buffers, with room for so many bytes. */
+  #room(index: 0 | 1, bytes: number): ArrayBuffer {
+    if (this.#buffers[index].byteLength < bytes) this.#buffers[index] = new ArrayBuffer(bytes);
+    return this.#buffers[index];
   }
 
   #session(type: FloatType, isTransposed: boolean): Promise<Session> {
@@ -132,13 +175,25 @@ export class MatrixProduct {
   }
 }
 
+function rowsAtOnce(rowLength: number): number {
+  return Math.max(1, Math.floor(chunkBytes / (rowLength * 4)));
+}
+
+function isHalf({ type }: FloatTensor): boolean {
+  return type === 'BF16' || type === 'F16';
+}
+
+function bytesPer(tensor: FloatTensor): number {
+  return isHalf(tensor) ? 2 : 4;
+}
+
 function productGraph(type: FloatType, isTransposed: boolean): Uint8Array {
   const graph = new GraphBuilder();
   const x = graph.input('x', 'float32', ['pos', 'in']);
-  const isHalf = type === 'BF16' || type === 'F16';
-  const stored = graph.input('w', isHalf ? 'uint16' : 'float32', isTransposed ? ['in', 'out'] : ['out', 'in']);
+  const isStoredHalf = type === 'BF16' || type === 'F16';
+  const stored = graph.input('w', isStoredHalf ? 'uint16' : 'float32', isTransposed ? ['in', 'out'] : ['out', 'in']);
   const c = graph.input('c', 'float32', ['rows', 'out']);
-  const w = isHalf
+  const w = isStoredHalf
     ? graph.node('Cast', [graph.node('BitCast', [stored], { to: type === 'BF16' ? 16 : 10 })], { to: 1 })
     : stored;
   graph.node('Gemm', [x, w, c], { transB: isTransposed ? 0 : 1 }, 'y');
