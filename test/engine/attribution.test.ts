@@ -98,8 +98,8 @@ test('batches that are swept side by side are neighbours, few, and leave groups 
   for (const [count, nWorkers, size] of [
     [3, 1, 1],
     [8, 1, 2],
-    [40, 2, 4],
-    [400, 2, 4],
+    [40, 2, 5],
+    [400, 2, 8],
     [15, 2, 1],
   ]) {
     const batches = Array.from({ length: count }, (_, layer) => batch(layer));

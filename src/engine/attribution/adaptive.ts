@@ -9,8 +9,8 @@ import type { SourceColumns } from './writtenBlock.ts';
  * when all that the graph would keep are attributed: with the rest attributed too it would stay the same.
  */
 export const strictFeatures = 1024;
-/** Fewest features that may join in one round: smaller rounds sweep badly. */
-const smallestRound = 384;
+/** Fewest features that may join in one round: smaller rounds sweep badly. Once so many are attributed, the graph's nodes are chosen. */
+export const smallestRound = 384;
 /** The graph stays the same when features that it would keep and that are not attributed hold this part of `adaptiveShare`. */
 const wantedPart = 1 / 4;
 /** A place without attributed features may hold this part of `adaptiveShare`: nobody there shows where it goes from there. */
@@ -128,7 +128,7 @@ function chooseNodes(
   const mask = new Uint8Array(count).fill(1, active.count);
   mask.set(isKnown);
   const room = mostAdaptiveFeatures - isKnown.reduce((sum, is) => sum + is, 0);
-  for (const feature of mostInfluential(rest, influence, room)) mask[feature] = 1;
+  for (const feature of influentialOnes(rest, influence, room)) mask[feature] = 1;
   const list = new Uint32Array(mask.reduce((sum, is) => sum + is, 0));
   let next = 0;
   for (let column = 0; column < count; column++) if (mask[column]) list[next++] = column;
@@ -162,10 +162,23 @@ function scoutsOf(
 
 /** The features of most influence, that first; of equals the first. */
 export function mostInfluential(features: readonly number[], influence: Float64Array, most: number): number[] {
+  const chosen = influentialOnes(features, influence, most);
+  return chosen.sort((a, b) => influence[b] - influence[a] || a - b);
+}
+
+/** The same features in the order in which they were given. */
+function influentialOnes(features: readonly number[], influence: Float64Array, most: number): number[] {
   if (most <= 0) return [];
-  const sizes = Float64Array.from(features, (feature) => influence[feature]);
+  if (features.length <= most) return [...features];
+  const sizes = new Float64Array(features.length);
+  for (let index = 0; index < features.length; index++) sizes[index] = influence[features[index]];
   // Sorting the values alone is many times faster than sorting features by them.
-  const least = sizes.sort()[Math.max(0, sizes.length - most)];
-  const candidates = features.filter((feature) => influence[feature] >= least);
-  return candidates.sort((a, b) => influence[b] - influence[a] || a - b).slice(0, most);
+  const least = sizes.sort()[sizes.length - most];
+  let equals = most;
+  for (let index = sizes.length - 1; sizes[index] > least; index--) equals--;
+  const chosen: number[] = [];
+  for (const feature of features) {
+    if (influence[feature] > least || (influence[feature] === least && equals-- > 0)) chosen.push(feature);
+  }
+  return chosen;
 }

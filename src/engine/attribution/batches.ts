@@ -16,7 +16,7 @@ export const stepSize = 1024;
 /** How large a batch may be: rows × positions, and rows. */
 export type BatchLimits = { readonly step: number; readonly rows: number };
 /** Fewer rows at once than this leave the products too thin. */
-const fewestRows = 32;
+const fewestRows = 16;
 /** A batch is not cut into smaller ones than this for the sake of a free core. */
 const fewestShared = 4;
 
@@ -60,7 +60,7 @@ export function shareOut(batches: readonly Batch[], targets: readonly Place[], a
 }
 
 /** Batches that are swept side by side: what a layer takes is read once for all of them, and each has gradients in memory. */
-const mostTogether = 4;
+const mostTogether = 8;
 /** Groups per worker at least, where there are batches enough: with fewer the workers would end at different times. */
 const groupsPerWorker = 4;
 

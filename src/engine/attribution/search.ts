@@ -4,7 +4,15 @@ import type { AttributionSettings } from '../../protocol/engine.ts';
 import { UserError } from '../../protocol/errors.ts';
 import { mostAdaptiveFeatures, mostRowBytes } from '../../protocol/limits.ts';
 import { encoderRows } from '../transcoders/featureRows.ts';
-import { type Forecast, forecast, mostInfluential, roundOfWanted, strictFeatures, strictRound } from './adaptive.ts';
+import {
+  type Forecast,
+  forecast,
+  mostInfluential,
+  roundOfWanted,
+  smallestRound,
+  strictFeatures,
+  strictRound,
+} from './adaptive.ts';
 import type { Target } from './descent.ts';
 import { type PreparedSweep, sweep } from './directEffects.ts';
 import type { LocalModel } from './localModel.ts';
@@ -96,7 +104,10 @@ export class Search {
   readonly #clock: PhaseClock;
   readonly #store: RowStore;
   readonly #known: KnownTarget[] = [];
-  readonly #attributed = new Set<number>();
+  /** [active feature] 1 for those that are attributed. */
+  readonly #isAttributed: Uint8Array;
+  /** Active features that may be attributed, ascending. */
+  readonly #allowed: readonly number[];
   readonly #done: number;
   /** [nPos] 1 where features may be attributed; null: everywhere. */
   readonly #mask: Uint8Array | null;
@@ -121,6 +132,10 @@ export class Search {
     this.#settings = settings;
     this.#clock = clock;
     this.#store = store;
+    const { count } = prepared.sources.active;
+    this.#isAttributed = new Uint8Array(count);
+    const all = Array.from({ length: count }, (_, feature) => feature);
+    this.#allowed = mask ? all.filter((feature) => this.#mayAttribute(feature)) : all;
     this.#done = prepared.work.multiplications;
   }
 
@@ -132,7 +147,7 @@ export class Search {
   async run(): Promise<void> {
     await this.#attributeOutputs();
     const { maxFeatureNodes, batchSize, updateInterval, adaptiveShare } = this.#settings;
-    const allowed = this.#allowed();
+    const allowed = this.#allowed;
     const count = allowed.length;
     if (maxFeatureNodes === 'adaptive') {
       for (;;) {
@@ -163,7 +178,7 @@ export class Search {
     if (isAll || attributed.length === 0 || this.#settings.maxFeatureNodes !== 'adaptive')
       return { selected: attributed, ...shares, estimate: null };
     const { nodes } = this.#foresee();
-    const selected = Uint32Array.from(this.#allowed().filter((feature) => nodes === null || nodes.mask[feature]));
+    const selected = Uint32Array.from(this.#allowed.filter((feature) => nodes === null || nodes.mask[feature]));
     return { selected, ...shares, estimate: selected.length === attributed.length ? null : this.#estimateOf(selected) };
   }
 
@@ -198,7 +213,7 @@ export class Search {
     for (let column = active.count; column < count; column++) columns[column - active.count + selected.length] = column;
     const keys = new Map<number, number>();
     selected.forEach((feature, node) => {
-      if (this.#attributed.has(feature)) keys.set(node, feature);
+      if (this.#isAttributed[feature]) keys.set(node, feature);
     });
     this.#outputs.forEach((_, index) => {
       keys.set(nNodes - this.#outputs.length + index, active.count + index);
@@ -256,7 +271,7 @@ export class Search {
       for (const feature of part) {
         this.#known.push({ key: feature, layer: active.layer[feature], feature, weight: 0 });
         this.order.push(feature);
-        this.#attributed.add(feature);
+        this.#isAttributed[feature] = 1;
       }
     }
     this.#forecast = null;
@@ -304,15 +319,6 @@ export class Search {
     return directions;
   }
 
-  /** Indices of active features that may be attributed, ascending. */
-  #allowed(): number[] {
-    const allowed: number[] = [];
-    for (let feature = 0; feature < this.#sources.active.count; feature++) {
-      if (this.#mayAttribute(feature)) allowed.push(feature);
-    }
-    return allowed;
-  }
-
   #mayAttribute(feature: number): boolean {
     return this.#mask === null || this.#mask[this.#sources.active.pos[feature]] === 1;
   }
@@ -322,7 +328,7 @@ export class Search {
     const influence = rankSources(this.#sources, this.#store, this.#known);
     this.#influence = influence;
     if (most === 0) return [];
-    const rest = this.#allowed().filter((feature) => !this.#attributed.has(feature));
+    const rest = this.#allowed.filter((feature) => !this.#isAttributed[feature]);
     return mostInfluential(rest, influence, most);
   }
 
@@ -334,7 +340,7 @@ export class Search {
     const influence = this.#influence!;
     let held = 0;
     for (let feature = 0; feature < this.#sources.active.count; feature++) {
-      if (!this.#attributed.has(feature) && this.#mayAttribute(feature) === may) held += influence[feature];
+      if (!this.#isAttributed[feature] && this.#mayAttribute(feature) === may) held += influence[feature];
     }
     const given = this.#outputs.reduce((sum, { probability }) => sum + probability, 0);
     return given === 0 ? 0 : held / given;
@@ -360,11 +366,11 @@ export class Search {
         this.#sources,
         this.#store,
         this.#known,
-        this.#allowed(),
+        this.#allowed,
         { nodeThreshold, adaptiveShare },
         this.#nodes,
       );
-      if (this.order.length >= strictFeatures) this.#nodes = this.#forecast.nodes;
+      if (this.order.length >= smallestRound) this.#nodes = this.#forecast.nodes;
     }
     return this.#forecast;
   }
