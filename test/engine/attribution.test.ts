@@ -108,6 +108,15 @@ test('batches that are swept side by side are neighbours, few, and leave groups 
     assert.equal(groups[0].length, size);
     assert.ok(groups.every((group) => group.length <= size));
   }
+  const wide = { targets: Array.from({ length: 100 }, (_, row) => row), topLayer: 1, positions: { from: 1, to: 5 } };
+  const groups = groupBatches(
+    Array.from({ length: 40 }, () => wide),
+    1,
+  );
+  assert.deepEqual(
+    groups.map((group) => group.length),
+    Array.from({ length: 20 }, () => 2),
+  );
 });
 
 test('the fewest most likely tokens are chosen that reach the wanted probability', () => {
