@@ -103,7 +103,7 @@ test('batches that are swept side by side are neighbours, few, and leave groups 
     [15, 2, 1],
   ]) {
     const batches = Array.from({ length: count }, (_, layer) => batch(layer));
-    const groups = groupBatches(batches, nWorkers);
+    const groups = groupBatches(batches, nWorkers, 1000);
     assert.deepEqual(groups.flat(), batches);
     assert.equal(groups[0].length, size);
     assert.ok(groups.every((group) => group.length <= size));
@@ -112,6 +112,7 @@ test('batches that are swept side by side are neighbours, few, and leave groups 
   const groups = groupBatches(
     Array.from({ length: 40 }, () => wide),
     1,
+    250,
   );
   assert.deepEqual(
     groups.map((group) => group.length),

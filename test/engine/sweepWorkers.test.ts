@@ -4,6 +4,8 @@ import path from 'node:path';
 import process from 'node:process';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
+import { blocksOf } from '../../src/engine/attribution/decoderTable.ts';
+import { Scratch } from '../../src/engine/attribution/scratch.ts';
 import { closeTo } from '../support/closeTo.ts';
 import { openPrompt } from '../support/openPrompt.ts';
 
@@ -38,6 +40,55 @@ for (const name of cases) {
     assert.deepEqual(await laidOut.effects(), await here.effects());
   });
 }
+
+for (const name of cases) {
+  test(`on ${name} threads that make what features write from tables find the same effects, and the same errors`, async () => {
+    using here = await openPrompt(name);
+    using beside = await openPrompt(name, { workers: 2, mostBytes: 0, mostTableBytes: 2 ** 30 });
+    const { written, tables, reconstruction, errors } = beside.sources;
+    assert.equal(written.length, 0);
+    assert.equal(tables.length, here.sources.written.length);
+    assert.ok(tables.every(({ rows }) => rows.buffer instanceof SharedArrayBuffer));
+    closeToAll(reconstruction, here.sources.reconstruction);
+    closeToAll(errors, here.sources.errors);
+    closeToAll(await beside.effects(), await here.effects());
+  });
+}
+
+test('a table has each decoder row once, and a block of some positions is what features write there', async () => {
+  using here = await openPrompt('llama-plt-relu');
+  using beside = await openPrompt('llama-plt-relu', { workers: 2, mostBytes: 0, mostTableBytes: 2 ** 30 });
+  const { tables, active, nPos, firstPos } = beside.sources;
+  const { dModel } = beside.local.set;
+  tables.forEach((table, layer) => {
+    const fires = new Set([...active.feature].filter((_, index) => active.layer[index] === layer));
+    assert.equal(table.rows.length, (fires.size + nPos - firstPos) * dModel);
+    const whole = here.sources.written[layer];
+    for (const range of [
+      { from: firstPos, to: nPos },
+      { from: nPos - 2, to: nPos },
+    ]) {
+      for (const block of blocksOf(table, range, new Scratch(), 1)) {
+        const start = (block.firstPos - firstPos) * block.width;
+        assert.deepEqual(block.columns, whole.columns.subarray(start, start + block.columns.length));
+        block.columns.forEach((column, place) => {
+          if (column < 0) return;
+          for (let i = 0; i < dModel; i++) {
+            const value = block.vectors[place * dModel + i] * (block.factors?.[place] ?? Number.NaN);
+            closeTo(value, whole.vectors[(start + place) * dModel + i], 1e-6, `layer ${layer}, column ${column}`);
+          }
+        });
+      }
+    }
+  });
+});
+
+test('a prompt whose tables would take too much is swept in pieces, as one without threads is', async () => {
+  const limits = { mostBytes: 0, mostTableBytes: 1000 };
+  using threads = await openPrompt('llama-plt-relu', { workers: 2, ...limits });
+  using alone = await openPrompt('llama-plt-relu', { mostBytes: 0, mostTableBytes: 2 ** 30 });
+  for (const { sources } of [threads, alone]) assert.ok(sources.written.length === 0 && sources.tables.length === 0);
+});
 
 for (const name of cases) {
   test(`on ${name} batches that are swept side by side give the effects that each gives alone`, async () => {

@@ -32,6 +32,7 @@ const layer = {
     nPos,
     width: 1,
     vectors: sharedFloats(nPos * dModel),
+    factors: null,
     columns: new Int32Array(nPos).fill(-1),
   },
 };

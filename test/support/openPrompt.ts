@@ -48,6 +48,8 @@ type PromptOptions = {
   readonly patternBytes?: number;
   /** Of what features write. */
   readonly mostBytes?: number;
+  /** Of what features write, each decoder row once. */
+  readonly mostTableBytes?: number;
   /** Memory that counts as free. */
   readonly available?: number;
   /** [nPos] 1 where features are sources of their own. */
@@ -84,7 +86,7 @@ export function addRow(
 
 /** A prompt ready for the sweep, with an output direction of its own. */
 export async function openPrompt(name: string, options: PromptOptions = {}) {
-  const { patternBytes, mostBytes, available, sourceMask, workers } = options;
+  const { patternBytes, sourceMask, workers } = options;
   const pair = await openPair(name, patternBytes);
   const { model, set, request } = pair;
   const noWait = async () => {};
@@ -92,7 +94,7 @@ export async function openPrompt(name: string, options: PromptOptions = {}) {
   const run = await model.forward(request.ids, { logits: 'none' });
   const active = await findActiveFeatures(model, set, encoder, run, request.firstPos, noWait, sourceMask);
   const local = new LocalModel(model, set, run, new CarryWeightStore(model, workers !== undefined));
-  const sources = await gatherSources(local, encoder, active, request.firstPos, noWait, { mostBytes, available });
+  const sources = await gatherSources(local, encoder, active, request.firstPos, noWait, options);
   const direction = Float32Array.from({ length: set.dModel }, (_, i) => Math.sin(i + 1));
   return {
     local,

@@ -202,5 +202,6 @@ function promptKey({ ids, firstPos, sourceMask }: AttributionRequest, { logits }
 }
 
 function sizeOf(sources: Sources): number {
-  return sources.written.reduce((sum, { vectors }) => sum + vectors.byteLength, 0);
+  const written = sources.written.reduce((sum, { vectors }) => sum + vectors.byteLength, 0);
+  return sources.tables.reduce((sum, { rows }) => sum + rows.byteLength, written);
 }

@@ -61,20 +61,21 @@ export function shareOut(batches: readonly Batch[], targets: readonly Place[], a
 
 /** Batches that are swept side by side: what a layer takes is read once for all of them, and each has gradients in memory. */
 const mostTogether = 8;
-/** The effects of so many rows are in memory at a time, however small their batches are. */
-const mostRowsTogether = 256;
 /** Groups per worker at least, where there are batches enough: with fewer the workers would end at different times. */
 const groupsPerWorker = 4;
 
-/** Puts neighbours together, in order, to be swept side by side. */
-export function groupBatches(batches: readonly Batch[], nWorkers: number): Batch[][] {
+/**
+ * Puts neighbours together, in order, to be swept side by side.
+ * @param mostRows so many rows at most, where there is more than one batch
+ */
+export function groupBatches(batches: readonly Batch[], nWorkers: number, mostRows: number): Batch[][] {
   const size = Math.max(1, Math.min(mostTogether, Math.floor(batches.length / (nWorkers * groupsPerWorker))));
   const groups: Batch[][] = [];
   let rows = 0;
   for (const batch of batches) {
     const last = groups.at(-1);
     rows += batch.targets.length;
-    if (last && last.length < size && rows <= mostRowsTogether) last.push(batch);
+    if (last && last.length < size && rows <= mostRows) last.push(batch);
     else {
       groups.push([batch]);
       rows = batch.targets.length;

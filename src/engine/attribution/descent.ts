@@ -23,8 +23,10 @@ export type SweepPrompt = {
   /** As `LocalModel.carryPattern`. */
   readonly carryPattern: (layer: number, queries: PositionRange, keys: PositionRange) => Float32Array;
   readonly skipWeights: (layer: number) => SkipWeights | null;
-  /** What is written just below a layer, from the first of the positions on. */
-  readonly blockBelow: (layer: number, positions: PositionRange) => WrittenBlock;
+  /** What is written just below a layer, from the first of the positions on; null: it comes in pieces. */
+  readonly blockBelow: (layer: number, positions: PositionRange) => WrittenBlock | null;
+  /** The pieces, by position; each good until the next. */
+  readonly piecesBelow: (layer: number, positions: PositionRange) => Iterable<WrittenBlock>;
 };
 
 /** Two arrays that a batch's gradient goes to and fro between. */
@@ -44,6 +46,7 @@ export class SweepBuffers {
   readonly #gradients: GradientPair[] = [];
   #dots = new Float32Array(0);
   #entering = new Float32Array(0);
+  #nothing = new Float32Array(0);
   #effects = new Float32Array(0);
 
   /** Those of the batch at this place among the ones that are swept together. */
@@ -55,6 +58,15 @@ export class SweepBuffers {
   dots(length: number): Float32Array {
     if (this.#dots.length < length) this.#dots = new Float32Array(length);
     return this.#dots.subarray(0, length);
+  }
+
+  /** A block with one source per position, which is nothing. */
+  nothing(positions: PositionRange, dModel: number): WrittenBlock {
+    const span = positions.to - positions.from;
+    if (this.#nothing.length < span * dModel) this.#nothing = new Float32Array(span * dModel);
+    const vectors = this.#nothing.subarray(0, span * dModel);
+    const columns = new Int32Array(span).fill(-1);
+    return { firstPos: positions.from, nPos: positions.to, width: 1, vectors, factors: null, columns };
   }
 
   /** The gradient of rows that begin at a layer. */
@@ -115,7 +127,7 @@ export function appendRows(descent: Descent, rows: Float32Array, nRows: number, 
 export function addEffects(
   dots: Float32Array,
   nRows: number,
-  { columns, width }: WrittenBlock,
+  { columns, width, factors }: WrittenBlock,
   nColumns: number,
   effects: Float32Array,
 ): void {
@@ -126,7 +138,9 @@ export function addEffects(
       const to = row * nColumns;
       for (let place = 0; place < width; place++) {
         const column = columns[pos * width + place];
-        if (column >= 0) effects[to + column] += dots[from + place];
+        if (column < 0) continue;
+        const dot = dots[from + place];
+        effects[to + column] += factors ? dot * factors[pos * width + place] : dot;
       }
     }
   }

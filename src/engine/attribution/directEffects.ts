@@ -10,6 +10,9 @@ import type { SweepSessions } from './sweepSessions.ts';
 import type { SweepWorkers } from './sweepWorkers.ts';
 import { tokenBlock, tokenColumn, type WrittenBlock } from './writtenBlock.ts';
 
+/** What the effects of rows that are swept side by side may take in a thread's memory, beyond those of one batch. */
+const mostEffectBytes = 128 * 2 ** 20;
+
 /**
  * Direct effects of every source on each target:
  *   effects[target, source] = Σ_writeLayer Σ_dModel gradient[target, pos(source), dModel] · written[source, dModel]
@@ -59,7 +62,7 @@ async function sweepHere(
   const prompt = promptOf(prepared);
   const buffers = new SweepBuffers();
   let done = 0;
-  for (const group of groupBatches(batches, 1)) {
+  for (const group of groupBatches(batches, 1, mostTogether(prepared))) {
     await onBatch(done);
     const effects = await sessions.measure((steps) =>
       sweepBatches({ prompt, steps, buffers, work }, targets, group, reading),
@@ -84,7 +87,7 @@ async function sweepInWorkers(
   const sorted = shareOut(batches, targets, workers.count).toSorted(
     (a, b) => batchCost(b, targets) - batchCost(a, targets),
   );
-  const left = groupBatches(sorted, workers.count);
+  const left = groupBatches(sorted, workers.count, mostTogether(prepared));
   let done = 0;
   await workers.sweep(
     shared,
@@ -110,6 +113,11 @@ async function sweepInWorkers(
   );
 }
 
+/** Rows whose effects are in memory of a thread at a time. */
+function mostTogether({ sources }: PreparedSweep): number {
+  return Math.floor(mostEffectBytes / (sources.count * 4));
+}
+
 /** A prompt as it lies in this thread's memory, or where worker threads see it too. */
 function promptOf({ local, sources, special }: PreparedSweep): SweepPrompt {
   return withPrivateCopies({
@@ -121,6 +129,7 @@ function promptOf({ local, sources, special }: PreparedSweep): SweepPrompt {
     carryPattern: (layer, queries, keys) => local.carryPattern(layer, queries, keys),
     skipWeights: (layer) => local.skipWeights(layer),
     blockBelow: (layer, positions) => blockBelow(sources, local.run.tokenVectors, layer, positions),
+    piecesBelow: () => [],
   });
 }
 
@@ -137,7 +146,8 @@ function blockBelow(
   const span = to - from;
   const dModel = tokenVectors.length / sources.nPos;
   const vectors = new Float32Array(span * dModel);
-  return { firstPos: from, nPos: sources.nPos, width: 1, vectors, columns: new Int32Array(span).fill(-1) };
+  const columns = new Int32Array(span).fill(-1);
+  return { firstPos: from, nPos: sources.nPos, width: 1, vectors, factors: null, columns };
 }
 
 /** Everything about one prompt that every batch of its sweep uses. */

@@ -1,6 +1,6 @@
 import type { ForwardResult, LanguageModel } from '../model/languageModel.ts';
 import { wholeTensor } from '../transcoders/floatTensor.ts';
-import { readingScale, writingScale } from '../transcoders/tapPoint.ts';
+import { type FrozenScale, readingScale, writingScale } from '../transcoders/tapPoint.ts';
 import type { TranscoderSet } from '../transcoders/transcoder.ts';
 import { carryPattern } from './carryPattern.ts';
 import { CarryWeightStore, type CarryWeights, keepsCarryWeights, scaleColumns, scaleRows } from './carryWeights.ts';
@@ -66,7 +66,12 @@ export class LocalModel {
 
   /** What a vector [dModel] at the output hook adds to the residual stream, in place. */
   scaleWriting(layer: number, pos: number, vector: Float32Array): void {
-    scaleInPlace(vector, writingScale(this.set.outputHook, this.model, this.run, layer), pos);
+    scaleInPlace(vector, this.writingScale(layer), pos);
+  }
+
+  /** How what is written at the output hook reaches the residual stream. */
+  writingScale(layer: number): FrozenScale {
+    return writingScale(this.set.outputHook, this.model, this.run, layer);
   }
 
   skipWeights(layer: number): SkipWeights | null {
@@ -79,7 +84,7 @@ export class LocalModel {
     const laid = skip.isTransposed ? transposed(stored, dModel) : stored;
     const matrix = this.isShared ? asShared(laid) : laid;
     const reading = readingScale(this.set.inputHook, this.model, this.run, layer);
-    const writing = writingScale(this.set.outputHook, this.model, this.run, layer);
+    const writing = this.writingScale(layer);
     scaleRows(matrix, writing.gain);
     scaleColumns(matrix, reading.gain, dModel);
     const scale = new Float32Array(this.run.nPos);

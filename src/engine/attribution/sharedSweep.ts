@@ -1,16 +1,18 @@
 import type { ModelDimensions } from '../model/languageModel.ts';
 import { type AttentionCapture, carryPattern } from './carryPattern.ts';
 import type { CarryWeights } from './carryWeights.ts';
+import { blocksOf, type DecoderTable } from './decoderTable.ts';
 import type { SweepPrompt } from './descent.ts';
 import type { PreparedSweep } from './directEffects.ts';
-import type { PositionRange, SkipWeights } from './localModel.ts';
+import type { LocalModel, PositionRange, SkipWeights } from './localModel.ts';
 import { type ColumnPlan, columnPlan } from './rowCut.ts';
+import { Scratch } from './scratch.ts';
 import { asShared, PrivateCopies } from './sharedMemory.ts';
 import type { SpecialTokens } from './specialTokens.ts';
 import { tokenBlock, tokenColumn, type WrittenBlock } from './writtenBlock.ts';
 
 /** Attention patterns are laid in shared memory beside the run's own up to this size. */
-const mostPatternBytes = 128 * 2 ** 20;
+const mostPatternBytes = 512 * 2 ** 20;
 
 /** A prompt as it is sent to worker threads: what is large lies in shared memory, the rest is copied on the way. */
 export type SharedSweep = {
@@ -27,17 +29,20 @@ type SharedLayer = {
   readonly weights: CarryWeights;
   readonly skip: SkipWeights | null;
   readonly capture: AttentionCapture;
-  readonly written: WrittenBlock;
+  readonly written: WrittenBlock | DecoderTable;
 };
+
+/** Whether worker threads could sweep a run, given what is written to it. */
+export function canBeShared({ isShared, run }: LocalModel): boolean {
+  const patternBytes = run.layers.reduce((sum, { attnPattern }) => sum + attnPattern.byteLength, 0);
+  return isShared && patternBytes <= mostPatternBytes && run.layers.every(({ attnFactors }) => attnFactors === null);
+}
 
 /** Null where the prompt is too large for it, or not laid out for it: then it is swept here. */
 export function sharedSweep({ local, sources, special }: PreparedSweep): SharedSweep | null {
   const { run, model } = local;
-  const patternBytes = run.layers.reduce((sum, { attnPattern }) => sum + attnPattern.byteLength, 0);
-  const { firstPos, nPos } = sources;
-  const isWhole =
-    firstPos < nPos && sources.written.length > 0 && run.layers.every(({ attnFactors }) => attnFactors === null);
-  if (!local.isShared || !isWhole || patternBytes > mostPatternBytes) return null;
+  const { firstPos, nPos, written, tables } = sources;
+  if (!canBeShared(local) || firstPos >= nPos || (written.length === 0 && tables.length === 0)) return null;
   return {
     dimensions: model.dimensions,
     nColumns: sources.count,
@@ -48,7 +53,7 @@ export function sharedSweep({ local, sources, special }: PreparedSweep): SharedS
       weights: local.carryWeights(layer),
       skip: local.skipWeights(layer),
       capture: { attnPattern: asShared(attnPattern), attnFactors: null, attnNormScale, postAttnNormScale },
-      written: sources.written[layer],
+      written: sources.tables[layer] ?? sources.written[layer],
     })),
     tokens: tokenBlock(sources, run.tokenVectors, firstPos),
   };
@@ -69,6 +74,7 @@ export function withPrivateCopies(prompt: SweepPrompt): SweepPrompt {
     },
     blockBelow: (layer, positions) => {
       const block = prompt.blockBelow(layer, positions);
+      if (!block) return null;
       const length = (positions.to - positions.from) * block.width * prompt.dimensions.dModel;
       return { ...block, vectors: copies.of('vectors', block.vectors.subarray(0, length)) };
     },
@@ -78,6 +84,7 @@ export function withPrivateCopies(prompt: SweepPrompt): SweepPrompt {
 /** A shared prompt as the sweep reads it. */
 export function promptFromShared(shared: SharedSweep): SweepPrompt {
   const { dimensions, nColumns, firstTokenColumn, special, layers, tokens } = shared;
+  const scratch = new Scratch();
   return withPrivateCopies({
     dimensions,
     nColumns,
@@ -87,6 +94,13 @@ export function promptFromShared(shared: SharedSweep): SweepPrompt {
     carryPattern: (layer: number, queries: PositionRange, keys: PositionRange) =>
       carryPattern(layers[layer].capture, dimensions, queries, keys),
     skipWeights: (layer) => layers[layer].skip,
-    blockBelow: (layer) => (layer === 0 ? tokens : layers[layer - 1].written),
+    blockBelow: (layer) => {
+      const written = layer === 0 ? tokens : layers[layer - 1].written;
+      return 'rows' in written ? null : written;
+    },
+    piecesBelow: (layer, positions) => {
+      const written = layers[layer - 1].written;
+      return 'rows' in written ? blocksOf(written, positions, scratch) : [];
+    },
   });
 }

@@ -6,9 +6,11 @@ import type { ForwardResult, LanguageModel } from '../model/languageModel.ts';
 import { type ActiveFeatures, type Encoder, joinActive } from '../transcoders/encode.ts';
 import { featureInput, featureOutput } from '../transcoders/tapPoint.ts';
 import type { TranscoderSet } from '../transcoders/transcoder.ts';
+import { bytesOfTables, type DecoderTable, featureTable, withErrorRows } from './decoderTable.ts';
 import type { LocalModel, PositionRange } from './localModel.ts';
 import { Scratch } from './scratch.ts';
 import { sharedFloats } from './sharedMemory.ts';
+import { canBeShared } from './sharedSweep.ts';
 import {
   errorColumn,
   featureBlock,
@@ -22,16 +24,22 @@ import {
 export type Sources = SourceColumns & {
   /**
    * By layer written, at the residual stream after that layer's MLP. Empty where that would take too much memory:
-   * then `writtenAt` makes parts of it.
+   * then there are `tables`, or `writtenAt` makes parts of it.
    */
   readonly written: readonly WrittenBlock[];
+  /** In its stead, where that would take too much memory and worker threads sweep: by layer written. Else empty. */
+  readonly tables: readonly DecoderTable[];
   /** By layer: [pos, dModel] what the transcoders give at the output hook. */
   readonly reconstruction: readonly Float32Array[];
   /** By layer: [pos, dModel] what the model gives there less the reconstruction; 0 at special positions. */
   readonly errors: readonly Float32Array[];
 };
 
-export type SourceLimits = { readonly mostBytes?: number; readonly available?: number };
+export type SourceLimits = {
+  readonly mostBytes?: number;
+  readonly mostTableBytes?: number;
+  readonly available?: number;
+};
 
 /**
  * Encodes every layer: the features that are on. `onLayer` is called before each and may throw to cancel.
@@ -75,6 +83,7 @@ function rangesOf(mask: Uint8Array, firstPos: number): PositionRange[] {
  * Reads the active features' decoder rows and takes the transcoders' output apart from the model's. Where features are
  * no sources of their own, their layer's error holds all that the MLP writes but bias and skip.
  * @param limits.mostBytes of what features write that may be kept
+ * @param limits.mostTableBytes the same, each decoder row once
  * @param limits.available memory that is free, in bytes
  */
 export async function gatherSources(
@@ -83,18 +92,22 @@ export async function gatherSources(
   active: ActiveFeatures,
   firstPos: number,
   onLayer: (layer: number) => Promise<void>,
-  { mostBytes = mostWrittenBytes, available = availableBytes() }: SourceLimits = {},
+  { mostBytes = mostWrittenBytes, mostTableBytes = mostBytes, available = availableBytes() }: SourceLimits = {},
 ): Promise<Sources> {
   const { run, set } = local;
   const nLayers = set.layers.length;
-  const writtenBytes = bytesOfWritten(active, set);
-  const isKept = writtenBytes <= Math.min(mostBytes, mostWrittenShare * available);
-  // Reconstruction and errors are kept in any case.
-  const needed = 2 * nLayers * run.nPos * set.dModel * 4 + (isKept ? writtenBytes : 0);
-  checkMemory(needed, available, active.count);
   const columns = sourceColumns(active, nLayers, run.nPos, firstPos);
+  const most = mostWrittenShare * available;
+  const writtenBytes = bytesOfWritten(active, set);
+  const isKept = writtenBytes <= Math.min(mostBytes, most);
+  const tableBytes = isKept || !canBeShared(local) ? 0 : bytesOfTables(columns, set);
+  const isTables = tableBytes > 0 && tableBytes <= Math.min(mostTableBytes, most);
+  // Reconstruction and errors are kept in any case.
+  const kept = isKept ? writtenBytes : isTables ? tableBytes : 0;
+  checkMemory(2 * nLayers * run.nPos * set.dModel * 4 + kept, available, active.count);
   const all = { from: Math.min(firstPos, run.nPos), to: run.nPos };
   const written: WrittenBlock[] = [];
+  const tables: DecoderTable[] = [];
   const reconstruction: Float32Array[] = [];
   const errors: Float32Array[] = [];
   const scratch = new Scratch();
@@ -104,8 +117,13 @@ export async function gatherSources(
     const blocks: WrittenBlock[] = [];
     const decoded = new Float32Array(run.nPos * set.dModel);
     for (let pos = 0; pos < run.nPos; pos++) decoded.set(set.decoderBias[layer], pos * set.dModel);
-    for (const range of isKept ? [all] : pieceRanges(columns, set, layer, all)) {
+    for (const range of isKept || isTables ? [all] : pieceRanges(columns, set, layer, all)) {
       const sums = Float64Array.from(decoded.subarray(range.from * set.dModel, range.to * set.dModel));
+      if (isTables) {
+        tables.push(featureTable(columns, set, layer, range, newArray, sums));
+        decoded.set(sums, range.from * set.dModel);
+        continue;
+      }
       const block = featureBlock(columns, set, layer, range, scratch, {
         newVectors: isKept ? newArray : undefined,
         sums,
@@ -118,10 +136,11 @@ export async function gatherSources(
     }
     const error = errorVectors(featureOutput(set.outputHook, run, layer), decoded, firstPos, set.dModel);
     for (const block of blocks) written.push(withErrors(local, columns, block, layer, error));
+    if (isTables) withErrorRows(local, columns, tables[layer], layer, error);
     reconstruction.push(decoded);
     errors.push(error);
   }
-  return { ...columns, written, reconstruction, errors };
+  return { ...columns, written, tables, reconstruction, errors };
 }
 
 /** What is written to a layer at some positions, read from the files again; good until the next. */

@@ -10,7 +10,8 @@ import type { WrittenBlock } from './writtenBlock.ts';
 type LayerParts = {
   /** Null after the last layer. */
   readonly weights: CarryWeights | null;
-  readonly block: WrittenBlock;
+  /** Null: what is written comes in pieces, and is read off after the carry. */
+  readonly block: WrittenBlock | null;
   /** Of the layer below, where the set has skip matrices. */
   readonly skip: SkipWeights | null;
 };
@@ -45,22 +46,29 @@ export async function sweepBatches(
     onLayer?.();
     const joined = descents.filter(({ batch }) => batch.topLayer >= layer);
     const to = joined.reduce((most, { batch }) => Math.max(most, batch.positions.to), 0);
+    const range = { from: joined[0].batch.positions.from, to };
     const parts: LayerParts = {
       weights: layer < nLayers ? prompt.carryWeights(layer) : null,
-      block: prompt.blockBelow(layer, { from: joined[0].batch.positions.from, to }),
+      block: prompt.blockBelow(layer, range),
       skip: layer > 0 ? prompt.skipWeights(layer - 1) : null,
     };
     for (const descent of joined) {
       const entering = enteringRows(descent, targets, layer, dModel, reading);
+      const block = parts.block ?? buffers.nothing(descent.batch.positions, dModel);
       if (parts.weights) {
-        if (descent.state.nRows > 0) await carry(sweep, layer, descent, parts.weights, parts.block);
-        if (entering.nRows > 0) await enter(sweep, layer, descent, entering, parts.weights, parts.block);
+        if (descent.state.nRows > 0) await carry(sweep, layer, descent, parts.weights, block);
+        if (entering.nRows > 0) await enter(sweep, layer, descent, entering, parts.weights, block);
       } else {
         appendRows(descent, atOwnPositions(entering, descent.state.positions, dModel), entering.nRows, dModel);
-        await readOff(sweep, descent, parts.block);
+        await readOff(sweep, descent, block);
       }
-      if (parts.skip) await throughSkip(sweep, descent, parts.skip);
     }
+    if (!parts.block) {
+      for (const piece of prompt.piecesBelow(layer, range)) {
+        for (const descent of joined) await readOff(sweep, descent, piece);
+      }
+    }
+    for (const descent of joined) if (parts.skip) await throughSkip(sweep, descent, parts.skip);
   }
   return effects;
 }
@@ -135,7 +143,7 @@ async function throughSkip({ prompt, steps }: BatchSweep, descent: Descent, skip
   descent.state = { ...state, gradient: next };
 }
 
-/** The effects of what is written just below, where no attention lies between. */
+/** The effects of a block, once the gradient has been carried to where it is written. */
 async function readOff(
   { prompt, steps, buffers, work }: BatchSweep,
   { state: { positions, nRows, gradient }, effects }: Descent,
@@ -143,12 +151,14 @@ async function readOff(
 ): Promise<void> {
   const { dModel } = prompt.dimensions;
   const { width } = block;
-  const nPos = positions.to - positions.from;
+  const nPos = Math.min(block.nPos, positions.to) - block.firstPos;
+  if (nPos <= 0) return;
+  const start = (block.firstPos - positions.from) * nRows * dModel;
   work.multiplications += nPos * nRows * width * dModel;
   const dots = buffers.dots(nPos * nRows * width);
   await steps.dots.run(
     {
-      gradient: floatTensor(gradient, [nPos, nRows, dModel]),
+      gradient: floatTensor(gradient.subarray(start, start + nPos * nRows * dModel), [nPos, nRows, dModel]),
       vectors: floatTensor(block.vectors.subarray(0, nPos * width * dModel), [nPos, width, dModel]),
     },
     { dots: floatTensor(dots, [nPos, nRows, width]) },

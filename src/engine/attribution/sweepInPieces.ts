@@ -23,8 +23,11 @@ const usualSizes: PieceSizes = { batchBytes: pieceBatchBytes, positions: 256 };
 /**
  * Whether a prompt is too large for `sweep`: what its features write is not kept, or its attention patterns are not.
  */
-export function needsPieces({ local, sources }: PreparedSweep): boolean {
-  return sources.written.length === 0 || local.run.layers.some(({ attnFactors }) => attnFactors !== null);
+export function needsPieces({ local, sources, sessions }: PreparedSweep): boolean {
+  const hasTables = sources.tables.length > 0 && sessions.workers !== null;
+  return (
+    (sources.written.length === 0 && !hasTables) || local.run.layers.some(({ attnFactors }) => attnFactors !== null)
+  );
 }
 
 /**
@@ -164,7 +167,7 @@ function* blocksBelow(
 }
 
 function partOf(block: WrittenBlock, { from, to }: Batch['positions']): WrittenBlock {
-  const { firstPos, width, columns, vectors } = block;
+  const { firstPos, width, columns, vectors, factors } = block;
   const [start, end] = [(from - firstPos) * width, (to - firstPos) * width];
   const dModel = vectors.length / columns.length;
   return {
@@ -172,6 +175,7 @@ function partOf(block: WrittenBlock, { from, to }: Batch['positions']): WrittenB
     nPos: to,
     width,
     vectors: vectors.subarray(start * dModel, end * dModel),
+    factors: factors?.subarray(start, end) ?? null,
     columns: columns.subarray(start, end),
   };
 }

@@ -18,6 +18,8 @@ export type WrittenBlock = {
   readonly width: number;
   /** [nPos − firstPos, width, dModel] as it enters the residual stream */
   readonly vectors: Float32Array;
+  /** [nPos − firstPos, width] what the vectors are to be multiplied by; null: they are as they are. */
+  readonly factors: Float32Array | null;
   /** [nPos − firstPos, width] the source's column; −1 where filled up. */
   readonly columns: Int32Array;
 };
@@ -59,6 +61,7 @@ export function tokenBlock(columns: SourceColumns, tokenVectors: Float32Array, f
     nPos: columns.nPos,
     width: 1,
     vectors: tokenVectors.subarray(firstPos * dModel),
+    factors: null,
     columns: Int32Array.from({ length: span }, (_, index) => tokenColumn(columns, firstPos + index)),
   };
 }
@@ -86,7 +89,7 @@ export function featureBlock(
   const vectors = newVectors?.(size) ?? scratch.floats('written', size);
   const places = new Int32Array(span * width).fill(-1);
   const next = new Uint32Array(span).fill(1);
-  if (span === 0) return { firstPos, nPos: to, width, vectors, columns: places };
+  if (span === 0) return { firstPos, nPos: to, width, vectors, factors: null, columns: places };
   for (const { layer, slot } of slotsOf(set, writeLayer)) {
     const first = featureStart[layer * nPos + firstPos];
     const count = featureStart[layer * nPos + to] - first;
@@ -109,11 +112,11 @@ export function featureBlock(
       });
     }
   }
-  return { firstPos, nPos: to, width, vectors, columns: places };
+  return { firstPos, nPos: to, width, vectors, factors: null, columns: places };
 }
 
 /** Indices first … first + count − 1 in the order of their features, so that files are read forwards. */
-function byFeature({ feature }: ActiveFeatures, first: number, count: number): Uint32Array {
+export function byFeature({ feature }: ActiveFeatures, first: number, count: number): Uint32Array {
   // Numbers sort many times faster than a comparison.
   const keys = new Float64Array(count);
   for (let index = 0; index < count; index++) keys[index] = feature[first + index] * 2 ** 24 + index;
@@ -166,7 +169,7 @@ export function pieceRanges(
 }
 
 /** [nPos] sources at each position of what is written to a layer, the error among them */
-function placesAt({ nPos, featureStart }: SourceColumns, set: TranscoderSet, writeLayer: number): Uint32Array {
+export function placesAt({ nPos, featureStart }: SourceColumns, set: TranscoderSet, writeLayer: number): Uint32Array {
   const used = new Uint32Array(nPos).fill(1);
   for (const { layer } of slotsOf(set, writeLayer)) {
     for (let pos = 0; pos < nPos; pos++) {
@@ -176,7 +179,10 @@ function placesAt({ nPos, featureStart }: SourceColumns, set: TranscoderSet, wri
   return used;
 }
 
-function slotsOf(set: TranscoderSet, writeLayer: number): { readonly layer: number; readonly slot: DecoderSlot }[] {
+export function slotsOf(
+  set: TranscoderSet,
+  writeLayer: number,
+): { readonly layer: number; readonly slot: DecoderSlot }[] {
   return set.layers.slice(0, writeLayer + 1).flatMap(({ slots }, layer) => {
     const slot = slots.find((each) => each.writeLayer === writeLayer);
     return slot ? [{ layer, slot }] : [];
