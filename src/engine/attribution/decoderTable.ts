@@ -4,6 +4,8 @@ import type { LocalModel, PositionRange } from './localModel.ts';
 import type { Scratch } from './scratch.ts';
 import { byFeature, errorColumn, placesAt, type SourceColumns, slotsOf, type WrittenBlock } from './writtenBlock.ts';
 
+/** Decoder rows read at a time. */
+const rowsAtOnce = 2048;
 /** The vectors of a block that is made of a table take about this much. */
 const blockBytes = 16 * 2 ** 20;
 
@@ -54,6 +56,7 @@ export function featureTable(
   set: TranscoderSet,
   writeLayer: number,
   { from: firstPos, to }: PositionRange,
+  scratch: Scratch,
   newFloats: (length: number) => Float32Array,
   sums: Float64Array,
 ): DecoderTable {
@@ -75,9 +78,11 @@ export function featureTable(
   const rows = newFloats((span + slots.reduce((sum, { features }) => sum + features.length, 0)) * dModel);
   let nRows = span;
   for (const { slot, order, features } of slots) {
-    const own = rows.subarray(nRows * dModel, (nRows + features.length) * dModel);
-    const read = decoderRows(slot, features, dModel, own);
-    if (read !== own) own.set(read);
+    for (let from = 0; from < features.length; from += rowsAtOnce) {
+      const part = features.subarray(from, from + rowsAtOnce);
+      const read = decoderRows(slot, part, dModel, scratch.floats('decoder rows', part.length * dModel));
+      rows.set(read, (nRows + from) * dModel);
+    }
     const amounts = writtenAmounts(
       slot,
       order.map((index) => active.feature[index]),

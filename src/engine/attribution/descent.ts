@@ -111,6 +111,7 @@ export type SweepState = {
 
 /** Puts more rows behind those of a batch. @param rows [pos, nRows, dModel] */
 export function appendRows(descent: Descent, rows: Float32Array, nRows: number, dModel: number): void {
+  if (nRows === 0) return;
   const { state, gradients } = descent;
   const [before, added] = [state.nRows * dModel, nRows * dModel];
   const nPos = state.positions.to - state.positions.from;

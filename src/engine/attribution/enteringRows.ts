@@ -27,6 +27,14 @@ export function enteringRows(
   return { nRows: own.length, positions: own.map((target) => targets[target].pos), directions };
 }
 
+/** Rows × positions from which a step of its own takes less time than carrying so many zeros along. */
+const worthOwnStep = 192;
+
+/** Whether rows are carried through the layer at which they begin by themselves: alone or many. */
+export function isWorthItsOwnStep({ nRows }: EnteringRows, { state: { positions, nRows: nBefore } }: Descent): boolean {
+  return nRows > 0 && (nBefore === 0 || nRows * (positions.to - positions.from) >= worthOwnStep);
+}
+
 /** [pos, nRows, dModel] each row's direction at its own position, 0 elsewhere */
 export function atOwnPositions(
   { nRows, positions, directions }: EnteringRows,

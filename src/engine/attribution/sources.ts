@@ -120,7 +120,7 @@ export async function gatherSources(
     for (const range of isKept || isTables ? [all] : pieceRanges(columns, set, layer, all)) {
       const sums = Float64Array.from(decoded.subarray(range.from * set.dModel, range.to * set.dModel));
       if (isTables) {
-        tables.push(featureTable(columns, set, layer, range, newArray, sums));
+        tables.push(featureTable(columns, set, layer, range, scratch, newArray, sums));
         decoded.set(sums, range.from * set.dModel);
         continue;
       }

@@ -2,7 +2,7 @@ import { floatTensor } from '../runtime/session.ts';
 import type { Batch } from './batches.ts';
 import type { CarryWeights } from './carryWeights.ts';
 import { addEffects, addTokenEffects, appendRows, type BatchSweep, type Descent, type Target } from './descent.ts';
-import { atOwnPositions, enter, enteringRows } from './enteringRows.ts';
+import { atOwnPositions, enter, enteringRows, isWorthItsOwnStep } from './enteringRows.ts';
 import type { SkipWeights } from './localModel.ts';
 import type { WrittenBlock } from './writtenBlock.ts';
 
@@ -55,13 +55,12 @@ export async function sweepBatches(
     for (const descent of joined) {
       const entering = enteringRows(descent, targets, layer, dModel, reading);
       const block = parts.block ?? buffers.nothing(descent.batch.positions, dModel);
-      if (parts.weights) {
-        if (descent.state.nRows > 0) await carry(sweep, layer, descent, parts.weights, block);
-        if (entering.nRows > 0) await enter(sweep, layer, descent, entering, parts.weights, block);
-      } else {
+      const isApart = parts.weights && isWorthItsOwnStep(entering, descent);
+      if (!isApart)
         appendRows(descent, atOwnPositions(entering, descent.state.positions, dModel), entering.nRows, dModel);
-        await readOff(sweep, descent, block);
-      }
+      if (!parts.weights) await readOff(sweep, descent, block);
+      else if (descent.state.nRows > 0) await carry(sweep, layer, descent, parts.weights, block);
+      if (isApart) await enter(sweep, layer, descent, entering, parts.weights!, block);
     }
     if (!parts.block) {
       for (const piece of prompt.piecesBelow(layer, range)) {
