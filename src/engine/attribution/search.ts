@@ -45,7 +45,7 @@ export function rowLimits({ maxFeatureNodes }: SearchSettings, sources: Sources)
   const keptShare = isAdaptive ? share : 1;
   const wanted = isAdaptive ? mostAdaptiveFeatures : maxFeatureNodes === 'all' ? active.count : maxFeatureNodes;
   const rows = Math.min(wanted, active.count);
-  const isExact = sources.written.length > 0 && !isAdaptive;
+  const isExact = sources.fitsWhole && !isAdaptive;
   if (isExact || rows * nColumns * 4 <= mostRowBytes) return { keptShare, mostPerRow: Number.POSITIVE_INFINITY };
   const mostPerRow = Math.floor(mostRowBytes / rows / 8);
   if (mostPerRow >= leastPerRow) return { keptShare, mostPerRow };

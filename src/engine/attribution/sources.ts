@@ -23,17 +23,22 @@ import {
 /** Everything on a prompt that can have an effect, and what the transcoders leave unexplained. */
 export type Sources = SourceColumns & {
   /**
-   * By layer written, at the residual stream after that layer's MLP. Empty where that would take too much memory:
-   * then there are `tables`, or `writtenAt` makes parts of it.
+   * By layer written, at the residual stream after that layer's MLP. Empty where that would take too much memory, or
+   * much more than need be: then there are `tables`, or `writtenAt` makes parts of it.
    */
   readonly written: readonly WrittenBlock[];
-  /** In its stead, where that would take too much memory and worker threads sweep: by layer written. Else empty. */
+  /** In its stead, where worker threads sweep: by layer written. Else empty. */
   readonly tables: readonly DecoderTable[];
+  /** Whether what features write fits into memory whole: then rows of effects are kept whole too. */
+  readonly fitsWhole: boolean;
   /** By layer: [pos, dModel] what the transcoders give at the output hook. */
   readonly reconstruction: readonly Float32Array[];
   /** By layer: [pos, dModel] what the model gives there less the reconstruction; 0 at special positions. */
   readonly errors: readonly Float32Array[];
 };
+
+/** Where decoder rows, each once, take less than this part of what all features write takes, they are kept instead. */
+const worthTables = 1 / 2;
 
 export type SourceLimits = {
   readonly mostBytes?: number;
@@ -99,9 +104,12 @@ export async function gatherSources(
   const columns = sourceColumns(active, nLayers, run.nPos, firstPos);
   const most = mostWrittenShare * available;
   const writtenBytes = bytesOfWritten(active, set);
-  const isKept = writtenBytes <= Math.min(mostBytes, most);
-  const tableBytes = isKept || !canBeShared(local) ? 0 : bytesOfTables(columns, set);
-  const isTables = tableBytes > 0 && tableBytes <= Math.min(mostTableBytes, most);
+  const fitsWhole = writtenBytes <= Math.min(mostBytes, most);
+  const tableBytes = canBeShared(local) ? bytesOfTables(columns, set) : Number.POSITIVE_INFINITY;
+  // Tables take far less memory where the same features fire again and again, and a little more time.
+  const isWorthTables = !fitsWhole || tableBytes <= worthTables * writtenBytes;
+  const isTables = isWorthTables && tableBytes <= Math.min(mostTableBytes, most);
+  const isKept = fitsWhole && !isTables;
   // Reconstruction and errors are kept in any case.
   const kept = isKept ? writtenBytes : isTables ? tableBytes : 0;
   checkMemory(2 * nLayers * run.nPos * set.dModel * 4 + kept, available, active.count);
@@ -140,7 +148,7 @@ export async function gatherSources(
     reconstruction.push(decoded);
     errors.push(error);
   }
-  return { ...columns, written, tables, reconstruction, errors };
+  return { ...columns, written, tables, fitsWhole, reconstruction, errors };
 }
 
 /** What is written to a layer at some positions, read from the files again; good until the next. */
