@@ -2,7 +2,7 @@ import { floatTensor } from '../runtime/session.ts';
 import type { Batch } from './batches.ts';
 import type { CarryWeights } from './carryWeights.ts';
 import { addEffects, addTokenEffects, appendRows, type BatchSweep, type Descent, type Target } from './descent.ts';
-import { atOwnPositions, enter, enteringRows, isWorthItsOwnStep } from './enteringRows.ts';
+import { atOwnPositions, type EnteringRows, enter, enteringRows, isWorthItsOwnStep } from './enteringRows.ts';
 import type { SkipWeights } from './localModel.ts';
 import type { WrittenBlock } from './writtenBlock.ts';
 
@@ -54,22 +54,34 @@ export async function sweepBatches(
     };
     for (const descent of joined) {
       const entering = enteringRows(descent, targets, layer, dModel, reading);
-      const block = parts.block ?? buffers.nothing(descent.batch.positions, dModel);
-      const isApart = parts.weights && isWorthItsOwnStep(entering, descent);
-      if (!isApart)
-        appendRows(descent, atOwnPositions(entering, descent.state.positions, dModel), entering.nRows, dModel);
-      if (!parts.weights) await readOff(sweep, descent, block);
-      else if (descent.state.nRows > 0) await carry(sweep, layer, descent, parts.weights, block);
-      if (isApart) await enter(sweep, layer, descent, entering, parts.weights!, block);
+      await throughAttention(sweep, layer, descent, entering, parts);
     }
     if (!parts.block) {
       for (const piece of prompt.piecesBelow(layer, range)) {
         for (const descent of joined) await readOff(sweep, descent, piece);
       }
     }
-    for (const descent of joined) if (parts.skip) await throughSkip(sweep, descent, parts.skip);
+    if (parts.skip) for (const descent of joined) await throughSkip(sweep, descent, parts.skip);
   }
   return effects;
+}
+
+/** Carries a batch through a layer's attention, the rows that begin there with it: few with the others, many apart. */
+async function throughAttention(
+  sweep: BatchSweep,
+  layer: number,
+  descent: Descent,
+  entering: EnteringRows,
+  { weights, block: whole }: LayerParts,
+): Promise<void> {
+  const { positions } = descent.batch;
+  const { dModel } = sweep.prompt.dimensions;
+  const block = whole ?? sweep.buffers.nothing(positions, dModel);
+  const isApart = weights !== null && isWorthItsOwnStep(entering, descent);
+  if (!isApart) appendRows(descent, atOwnPositions(entering, positions, dModel), entering.nRows, dModel);
+  if (!weights) await readOff(sweep, descent, block);
+  else if (descent.state.nRows > 0) await carry(sweep, layer, descent, weights, block);
+  if (isApart) await enter(sweep, layer, descent, entering, weights, block);
 }
 
 /**

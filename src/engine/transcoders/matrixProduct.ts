@@ -139,10 +139,10 @@ export class MatrixProduct {
       await ahead?.done.catch(() => {});
       if (tensor.type === 'F64') return floatTensor(tensor.floats(from, count), dims);
       const buffer = this.#room(0, count * bytesPer(tensor));
-      if (isHalf(tensor)) tensor.bytes(from * 2, new Uint8Array(buffer, 0, count * 2));
+      if (isHalf(tensor.type)) tensor.bytes(from * 2, new Uint8Array(buffer, 0, count * 2));
       else tensor.floats(from, count, new Float32Array(buffer, 0, count));
     }
-    if (isHalf(tensor)) return halfTensor(new Uint16Array(this.#buffers[0], 0, count), dims);
+    if (isHalf(tensor.type)) return halfTensor(new Uint16Array(this.#buffers[0], 0, count), dims);
     return floatTensor(new Float32Array(this.#buffers[0], 0, count), dims);
   }
 
@@ -179,21 +179,20 @@ function rowsAtOnce(rowLength: number): number {
   return Math.max(1, Math.floor(chunkBytes / (rowLength * 4)));
 }
 
-function isHalf({ type }: FloatTensor): boolean {
+function isHalf(type: FloatType): boolean {
   return type === 'BF16' || type === 'F16';
 }
 
 function bytesPer(tensor: FloatTensor): number {
-  return isHalf(tensor) ? 2 : 4;
+  return isHalf(tensor.type) ? 2 : 4;
 }
 
 function productGraph(type: FloatType, isTransposed: boolean): Uint8Array {
   const graph = new GraphBuilder();
   const x = graph.input('x', 'float32', ['pos', 'in']);
-  const isStoredHalf = type === 'BF16' || type === 'F16';
-  const stored = graph.input('w', isStoredHalf ? 'uint16' : 'float32', isTransposed ? ['in', 'out'] : ['out', 'in']);
+  const stored = graph.input('w', isHalf(type) ? 'uint16' : 'float32', isTransposed ? ['in', 'out'] : ['out', 'in']);
   const c = graph.input('c', 'float32', ['rows', 'out']);
-  const w = isStoredHalf
+  const w = isHalf(type)
     ? graph.node('Cast', [graph.node('BitCast', [stored], { to: type === 'BF16' ? 16 : 10 })], { to: 1 })
     : stored;
   graph.node('Gemm', [x, w, c], { transB: isTransposed ? 0 : 1 }, 'y');
