@@ -55,6 +55,15 @@ for (const name of cases) {
   });
 }
 
+test('tables hold what a norm after the MLP makes of what features write', async () => {
+  const outputHook = 'mlp.hook_out';
+  using here = await openPrompt('gemma2-clt', { outputHook });
+  assert.ok(here.local.writingScale(0).scale && here.local.writingScale(0).gain);
+  using beside = await openPrompt('gemma2-clt', { outputHook, workers: 2, mostBytes: 0, mostTableBytes: 2 ** 30 });
+  assert.ok(beside.sources.tables.length > 0);
+  closeToAll(await beside.effects(), await here.effects());
+});
+
 test('a table has each decoder row once, and a block of some positions is what features write there', async () => {
   using here = await openPrompt('llama-plt-relu');
   using beside = await openPrompt('llama-plt-relu', { workers: 2, mostBytes: 0, mostTableBytes: 2 ** 30 });

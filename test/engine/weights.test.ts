@@ -3,8 +3,10 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { weightsOf } from '../../src/engine/loaded.ts';
+import { loadModel } from '../../src/engine/model/loadModel.ts';
 import { weightStamp } from '../../src/engine/model/weightStamp.ts';
 import { weightsDifference, weightsText } from '../../src/graph/weights.ts';
+import { closeTo } from '../support/closeTo.ts';
 import { temporaryFolder } from '../support/temporaryFolder.ts';
 
 const sample = path.join(import.meta.dirname, '../fixtures/sample-pair');
@@ -27,6 +29,32 @@ test('the same weights have one stamp wherever they lie; other weights of the sa
   assert.match(weightsDifference(then, now)!, /^the model is [0-9a-f]{7}, not [0-9a-f]{7}$/);
   assert.match(weightsText(now), /^model [0-9a-f]{7}, transcoders [0-9a-f]{7}$/);
   assert.match(weightsDifference(then, { ...then, transcoders: null })!, /^the transcoder set is none, not /);
+});
+
+test('a run that reads its weights ahead gives what one with weights in memory gives, after a cancelled one too', async () => {
+  using held = await loadModel(pair.model);
+  using read = await loadModel(pair.model, { heldBytes: 0 });
+  const ids = [2, 5, 7, 11];
+  const expected = await held.forward(ids, { logits: 'last' });
+  for (let stopAt = 1; stopAt < held.dimensions.nLayers; stopAt++) {
+    const abort = new AbortController();
+    const onProgress = (done: number) => {
+      if (done === stopAt) abort.abort();
+    };
+    await assert.rejects(read.forward([3, 4, 5], { logits: 'last', signal: abort.signal, onProgress }), /abort/i);
+    // Another length each time: nothing is remembered of the run before.
+    const some = ids.slice(0, 1 + (stopAt % ids.length));
+    const whole = await held.forward(some, { logits: 'last' });
+    const { logits } = await read.forward(some, { logits: 'last' });
+    assert.equal(logits.length, whole.logits.length);
+    logits.forEach((value, id) => {
+      closeTo(value, whole.logits[id], 1e-4, `logit ${id}`);
+    });
+  }
+  const { logits } = await read.forward(ids, { logits: 'last' });
+  logits.forEach((value, id) => {
+    closeTo(value, expected.logits[id], 1e-4, `logit ${id}`);
+  });
 });
 
 test('weights in a hub cache are called by their commit', async () => {

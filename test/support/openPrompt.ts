@@ -15,6 +15,7 @@ import { Encoder } from '../../src/engine/transcoders/encode.ts';
 import { encoderRows } from '../../src/engine/transcoders/featureRows.ts';
 import { loadTranscoders } from '../../src/engine/transcoders/load.ts';
 import { featureInput } from '../../src/engine/transcoders/tapPoint.ts';
+import type { OutputHook } from '../../src/engine/transcoders/transcoder.ts';
 import { goldenJson, goldensFolder } from './goldens.ts';
 
 /** A case of the goldens: its model, transcoders and prompt. @param patternBytes see `loadModel` */
@@ -54,6 +55,8 @@ type PromptOptions = {
   readonly available?: number;
   /** [nPos] 1 where features are sources of their own. */
   readonly sourceMask?: Uint8Array;
+  /** Where features write, instead of what the set's files say. */
+  readonly outputHook?: OutputHook;
   /** Threads that sweep beside each other; absent: as many as the engine takes for such a model. */
   readonly workers?: number;
   /** Called before each batch of targets with targets done so far. */
@@ -89,6 +92,7 @@ export async function openPrompt(name: string, options: PromptOptions = {}) {
   const { patternBytes, sourceMask, workers } = options;
   const pair = await openPair(name, patternBytes);
   const { model, set, request } = pair;
+  if (options.outputHook) Object.assign(set, { outputHook: options.outputHook });
   const noWait = async () => {};
   const encoder = new Encoder(set);
   const run = await model.forward(request.ids, { logits: 'none' });

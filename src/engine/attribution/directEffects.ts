@@ -62,7 +62,7 @@ async function sweepHere(
   const prompt = promptOf(prepared);
   const buffers = new SweepBuffers();
   let done = 0;
-  for (const group of groupBatches(batches, 1, mostTogether(prepared))) {
+  for (const group of groupBatches(batches, 1, rowsTogether(prepared))) {
     await onBatch(done);
     const effects = await sessions.measure((steps) =>
       sweepBatches({ prompt, steps, buffers, work }, targets, group, reading),
@@ -87,7 +87,7 @@ async function sweepInWorkers(
   const sorted = shareOut(batches, targets, workers.count).toSorted(
     (a, b) => batchCost(b, targets) - batchCost(a, targets),
   );
-  const left = groupBatches(sorted, workers.count, mostTogether(prepared));
+  const left = groupBatches(sorted, workers.count, rowsTogether(prepared));
   let done = 0;
   await workers.sweep(
     shared,
@@ -114,7 +114,7 @@ async function sweepInWorkers(
 }
 
 /** Rows whose effects are in memory of a thread at a time. */
-function mostTogether({ sources }: PreparedSweep): number {
+function rowsTogether({ sources }: PreparedSweep): number {
   return Math.floor(mostEffectBytes / (sources.count * 4));
 }
 

@@ -15,6 +15,8 @@ export type LoadModelOptions = {
   readonly signal?: AbortSignal;
   /** Prompts whose attention patterns take more run in parts, and make them again when they are asked for. */
   readonly patternBytes?: number;
+  /** Weights of a model that take more than this as float32 are read from its files for every run. */
+  readonly heldBytes?: number;
 };
 
 /**
@@ -26,7 +28,7 @@ export async function loadModel(folder: string, options: LoadModelOptions = {}):
   const config = readConfig(folder);
   const files = new ModelFiles(folder);
   try {
-    const weights = new WeightStore(config, findLayout(config, files.tensors));
+    const weights = new WeightStore(config, findLayout(config, files.tensors), options.heldBytes);
     const { device: provider = 'cpu', patternBytes = mostPatternBytes } = options;
     return new Transformer(folder, config, files, weights, { provider, patternBytes });
   } catch (error) {

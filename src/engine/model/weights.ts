@@ -29,10 +29,11 @@ export class WeightStore implements Weights {
   readonly #gains = new Map<StoredTensor, Float32Array>();
   #holds: number;
 
-  constructor(config: ModelConfig, layout: ModelLayout) {
+  /** @param heldBytes weights that take no more than this as float32 are kept so */
+  constructor(config: ModelConfig, layout: ModelLayout, heldBytes = mostHeldModelBytes) {
     this.#config = config;
     this.#layout = layout;
-    this.#holds = floatBytes(layout) <= mostHeldModelBytes ? 1 : 0;
+    this.#holds = floatBytes(layout) <= heldBytes ? 1 : 0;
   }
 
   /** Keeps every matrix that is used in memory until the result is disposed of: for many runs of the same model. */
