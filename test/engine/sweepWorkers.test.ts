@@ -130,8 +130,8 @@ test('threads beside each other stop when the sweep is given up, and sweep again
     },
   });
   await assert.rejects(prompt.effects(), given);
-  using here = await openPrompt('llama-plt-relu');
-  closeToAll(await prompt.effects(), await here.effects());
+  using undisturbed = await openPrompt('llama-plt-relu', { workers: 2 });
+  assert.deepEqual(await prompt.effects(), await undisturbed.effects());
 });
 
 test('a process that ends while its threads sweep ends at once and as it was told to', async () => {

@@ -2,10 +2,17 @@ import { decoderRows, writtenAmounts } from '../transcoders/featureRows.ts';
 import type { TranscoderSet } from '../transcoders/transcoder.ts';
 import type { LocalModel, PositionRange } from './localModel.ts';
 import type { Scratch } from './scratch.ts';
-import { byFeature, errorColumn, placesAt, type SourceColumns, slotsOf, type WrittenBlock } from './writtenBlock.ts';
+import {
+  byFeature,
+  errorColumn,
+  type Places,
+  rowsAtOnce,
+  type SourceColumns,
+  slotsOf,
+  type WrittenBlock,
+  widthOf,
+} from './writtenBlock.ts';
 
-/** Decoder rows read at a time. */
-const rowsAtOnce = 2048;
 /** The vectors of a block that is made of a table take about this much. */
 const blockBytes = 16 * 2 ** 20;
 
@@ -13,12 +20,7 @@ const blockBytes = 16 * 2 ** 20;
  * What is written at one place in the stack, each decoder row once however often its feature fires: what long prompts
  * write takes far less memory so. `blocksOf` makes blocks of it.
  */
-export type DecoderTable = {
-  /** Positions before it have nothing. */
-  readonly firstPos: number;
-  readonly nPos: number;
-  /** Sources per position; places of positions with fewer hold nothing that counts. */
-  readonly width: number;
+export type DecoderTable = Places & {
   readonly dModel: number;
   /** [row, dModel] errors by position from `firstPos` on, then decoder rows; they enter the residual stream times factors */
   readonly rows: Float32Array;
@@ -26,8 +28,6 @@ export type DecoderTable = {
   readonly rowOf: Uint32Array;
   /** [nPos − firstPos, width] */
   readonly factors: Float32Array;
-  /** [nPos − firstPos, width] the source's column; −1 where filled up. */
-  readonly columns: Int32Array;
 };
 
 /** What the tables of a prompt take in memory: a decoder row per feature that fires, for each layer it writes to. */
@@ -63,9 +63,7 @@ export function featureTable(
   const { active, nPos, featureStart } = columns;
   const { dModel } = set;
   const span = to - firstPos;
-  const width = placesAt(columns, set, writeLayer)
-    .slice(firstPos, to)
-    .reduce((most, used) => Math.max(most, used), 1);
+  const width = widthOf(columns, set, writeLayer, { from: firstPos, to });
   const rowOf = new Uint32Array(newFloats(span * width).buffer);
   const factors = newFloats(span * width);
   const places = new Int32Array(newFloats(span * width).buffer).fill(-1);

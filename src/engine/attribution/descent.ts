@@ -30,7 +30,7 @@ export type SweepPrompt = {
 };
 
 /** Two arrays that a batch's gradient goes to and fro between. */
-export class GradientPair {
+class GradientPair {
   readonly #arrays = [new Float32Array(0), new Float32Array(0)];
 
   /** The one that is not `current`. */
@@ -102,7 +102,7 @@ export type Descent = {
 };
 
 /** Where a batch is on its way down: rows enter when their layer is reached. */
-export type SweepState = {
+type SweepState = {
   readonly positions: PositionRange;
   readonly nRows: number;
   /** [pos, nRows, dModel] */

@@ -5,23 +5,27 @@ import type { PositionRange } from './localModel.ts';
 import type { Scratch } from './scratch.ts';
 
 /** Decoder rows read at a time. */
-const rowsAtOnce = 2048;
+export const rowsAtOnce = 2048;
 /** Vectors of a block that is made for some positions only take about this much. */
 const pieceBytes = 64 * 2 ** 20;
 
-/** What is written to the residual stream at one place in the stack, by position. */
-export type WrittenBlock = {
+/** Where the sources of some positions stand. */
+export type Places = {
   /** Positions before it have nothing. */
   readonly firstPos: number;
   readonly nPos: number;
   /** Sources per position; places of positions with fewer hold nothing that counts. */
   readonly width: number;
+  /** [nPos − firstPos, width] the source's column; −1 where filled up. */
+  readonly columns: Int32Array;
+};
+
+/** What is written to the residual stream at one place in the stack, by position. */
+export type WrittenBlock = Places & {
   /** [nPos − firstPos, width, dModel] as it enters the residual stream */
   readonly vectors: Float32Array;
   /** [nPos − firstPos, width] what the vectors are to be multiplied by; null: they are as they are. */
   readonly factors: Float32Array | null;
-  /** [nPos − firstPos, width] the source's column; −1 where filled up. */
-  readonly columns: Int32Array;
 };
 
 /** Columns of effects: active features in their order, then errors (layer · nPos + pos), then tokens. */
@@ -81,9 +85,7 @@ export function featureBlock(
 ): WrittenBlock {
   const { active, nPos, featureStart } = columns;
   const { dModel } = set;
-  const width = placesAt(columns, set, writeLayer)
-    .slice(firstPos, to)
-    .reduce((most, used) => Math.max(most, used), 1);
+  const width = widthOf(columns, set, writeLayer, { from: firstPos, to });
   const span = Math.max(to - firstPos, 0);
   const size = span * width * dModel;
   const vectors = newVectors?.(size) ?? scratch.floats('written', size);
@@ -168,8 +170,20 @@ export function pieceRanges(
   return ranges;
 }
 
+/** The most sources at one of the positions, the error among them. */
+export function widthOf(
+  columns: SourceColumns,
+  set: TranscoderSet,
+  writeLayer: number,
+  { from, to }: PositionRange,
+): number {
+  return placesAt(columns, set, writeLayer)
+    .slice(from, to)
+    .reduce((most, used) => Math.max(most, used), 1);
+}
+
 /** [nPos] sources at each position of what is written to a layer, the error among them */
-export function placesAt({ nPos, featureStart }: SourceColumns, set: TranscoderSet, writeLayer: number): Uint32Array {
+function placesAt({ nPos, featureStart }: SourceColumns, set: TranscoderSet, writeLayer: number): Uint32Array {
   const used = new Uint32Array(nPos).fill(1);
   for (const { layer } of slotsOf(set, writeLayer)) {
     for (let pos = 0; pos < nPos; pos++) {
