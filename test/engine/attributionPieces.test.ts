@@ -2,8 +2,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { RowStore } from '../../src/engine/attribution/rowStore.ts';
+import { Scratch } from '../../src/engine/attribution/scratch.ts';
 import { SizeClasses } from '../../src/engine/attribution/sizeClasses.ts';
-import { errorColumn, pieceRanges } from '../../src/engine/attribution/writtenBlock.ts';
+import { errorColumn, featureBlock, pieceRanges, sourceColumns } from '../../src/engine/attribution/writtenBlock.ts';
+import type { FloatTensor } from '../../src/engine/transcoders/floatTensor.ts';
+import type { TranscoderSet } from '../../src/engine/transcoders/transcoder.ts';
 import { addRow, openPrompt } from '../support/openPrompt.ts';
 import { checkClose } from '../support/tensors.ts';
 
@@ -212,4 +215,59 @@ test('what features write is kept while it takes at most half of the free memory
     using other = await openPrompt('llama-plt-relu', { available: times * bytes });
     assert.equal(other.sources.written.length > 0, isKept, `${times} times what features write is free`);
   }
+});
+
+test('a block of vectors of any width sums what it writes, in float32 as written', () => {
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 1, max: 9 }),
+      fc.array(fc.float({ min: -100, max: 100, noNaN: true }), { minLength: 1, maxLength: 6 }),
+      (dModel, amounts) => {
+        const count = amounts.length;
+        const rows = Float32Array.from({ length: count * dModel }, (_, i) => Math.sin(i + 1));
+        const tensor: FloatTensor = {
+          name: 'decoder',
+          file: '',
+          type: 'F32',
+          shape: [count, dModel],
+          isReversed: false,
+          size: rows.length,
+          floats: (from, length, target = new Float32Array(length)) => {
+            target.set(rows.subarray(from, from + length));
+            return target;
+          },
+          bytes: () => assert.fail('rows are asked for as numbers'),
+        };
+        const slot = { writeLayer: 0, tensor, isTransposed: false, stride: dModel, offset: 0, scale: 1, gain: null };
+        const set = { dModel, nFeatures: count, layers: [{ slots: [{ ...slot, onBias: null }] }] };
+        const active = {
+          count,
+          layer: new Uint16Array(count),
+          pos: new Uint32Array(count),
+          feature: Uint32Array.from(amounts, (_, feature) => feature),
+          activation: Float32Array.from(amounts),
+        };
+        const columns = sourceColumns(active, 1, 1, 0);
+        const sums = new Float64Array(dModel);
+        const { vectors } = featureBlock(
+          columns,
+          set as unknown as TranscoderSet,
+          0,
+          { from: 0, to: 1 },
+          new Scratch(),
+          { sums },
+        );
+        const expected = new Float64Array(dModel);
+        amounts.forEach((amount, feature) => {
+          for (let i = 0; i < dModel; i++) {
+            const written = Math.fround(rows[feature * dModel + i] * Math.fround(amount));
+            // The first place of a position is its error's.
+            assert.equal(vectors[(feature + 1) * dModel + i], written);
+            expected[i] += written;
+          }
+        });
+        assert.deepEqual(sums, expected);
+      },
+    ),
+  );
 });

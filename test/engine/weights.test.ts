@@ -4,7 +4,9 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { weightsOf } from '../../src/engine/loaded.ts';
 import { loadModel } from '../../src/engine/model/loadModel.ts';
+import { Transformer } from '../../src/engine/model/transformer.ts';
 import { weightStamp } from '../../src/engine/model/weightStamp.ts';
+import { widenBrainFloats, widenHalfFloats } from '../../src/engine/runtime/widen.ts';
 import { weightsDifference, weightsText } from '../../src/graph/weights.ts';
 import { closeTo } from '../support/closeTo.ts';
 import { temporaryFolder } from '../support/temporaryFolder.ts';
@@ -55,6 +57,30 @@ test('a run that reads its weights ahead gives what one with weights in memory g
   logits.forEach((value, id) => {
     closeTo(value, expected.logits[id], 1e-4, `logit ${id}`);
   });
+});
+
+test('the unembedding comes in parts that are right while the next is read, after breaking off too', async () => {
+  using model = await loadModel(pair.model, { heldBytes: 0 });
+  assert.ok(model instanceof Transformer);
+  const { weights } = model;
+  const whole = weights.model('unembedding');
+  const width = model.dimensions.dModel;
+  for (const rowsAtOnce of [50, model.dimensions.dVocab]) {
+    for await (const { from } of weights.unembedding(rowsAtOnce)) if (from >= 3 * rowsAtOnce) break;
+    let rows = 0;
+    for await (const { tensor, type, from, to } of weights.unembedding(rowsAtOnce)) {
+      assert.equal(from, rows);
+      assert.ok(to - from <= rowsAtOnce);
+      // As long as a product takes: what is read next must not be seen.
+      await new Promise((resolve) => setTimeout(resolve, 1));
+      const values = new Float32Array((to - from) * width);
+      if (type === 'float32') values.set(tensor.data as Float32Array);
+      else (type === 'bfloat16' ? widenBrainFloats : widenHalfFloats)(tensor.data as Uint16Array, values);
+      assert.deepEqual(values, whole.slice(from * width, to * width));
+      rows = to;
+    }
+    assert.equal(rows, model.dimensions.dVocab);
+  }
 });
 
 test('weights in a hub cache are called by their commit', async () => {

@@ -1,4 +1,5 @@
 import { smallestRowSum } from '../../graph/influence.ts';
+import type { Target } from './descent.ts';
 import { type ColumnPlan, type CutRow, columnPlan, type RowLimits, rangesOf } from './rowCut.ts';
 import type { SourceColumns } from './writtenBlock.ts';
 
@@ -22,6 +23,11 @@ export class RowStore {
   readonly limits: RowLimits;
   readonly #plan: ColumnPlan;
   readonly #rows = new Map<number, CutRow>();
+  /** By target: what `#sumOver` found for some nodes. */
+  #sums: { readonly nodes: NodeColumns | null; readonly byKey: Map<number, number> } = {
+    nodes: null,
+    byKey: new Map(),
+  };
   #bytes = 0;
   #whole = 0;
   #dropped = 0;
@@ -73,41 +79,56 @@ export class RowStore {
    * @param into [source column] gets the shares added
    */
   addShares(key: number, amount: number, nodes: NodeColumns | null, into: Float64Array): void {
-    const { columns, values, target, sum } = this.#row(key);
-    // Over millions of values: loops with nothing to choose in them.
+    const { columns, values, target, sum, dropped } = this.#row(key);
     if (nodes === null) {
-      let kept = sum;
-      if (columns) {
-        kept = 0;
-        for (let i = 0; i < values.length; i++) kept += Math.abs(values[i]);
-      }
-      this.addSizes(key, amount / Math.max(kept, smallestRowSum), into);
-    } else if (columns) {
+      this.addSizes(key, amount / Math.max(sum - dropped, smallestRowSum), into);
+      return;
+    }
+    const scale = amount / Math.max(this.#sumOver(key, nodes), smallestRowSum);
+    // Over millions of values: loops with nothing to choose in them.
+    if (columns) {
       const { mask } = nodes;
-      let kept = 0;
-      for (let i = 0; i < values.length; i++) kept += Math.abs(values[i]) * mask[columns[i]];
-      const scale = amount / Math.max(kept, smallestRowSum);
       for (let i = 0; i < values.length; i++) into[columns[i]] += Math.abs(values[i]) * mask[columns[i]] * scale;
+      return;
+    }
+    const { list } = nodes;
+    for (const { first, last, shift } of this.#partsOf(target, list)) {
+      for (let i = first; i < last; i++) into[list[i]] += Math.abs(values[list[i] + shift]) * scale;
+    }
+  }
+
+  /** Σ |effect| of the nodes on a target, of what is kept: summed once, until others are asked for. */
+  #sumOver(key: number, nodes: NodeColumns): number {
+    if (this.#sums.nodes !== nodes) this.#sums = { nodes, byKey: new Map() };
+    const known = this.#sums.byKey.get(key);
+    if (known !== undefined) return known;
+    const { columns, values, target } = this.#row(key);
+    let sum = 0;
+    if (columns) {
+      const { mask } = nodes;
+      for (let i = 0; i < values.length; i++) sum += Math.abs(values[i]) * mask[columns[i]];
     } else {
       const { list } = nodes;
-      const parts: { first: number; last: number; shift: number }[] = [];
-      let place = 0;
-      let first = 0;
-      let kept = 0;
-      for (const { from, to } of rangesOf(this.#plan, target)) {
-        first = lowerBound(list, from, first);
-        const last = lowerBound(list, to, first);
-        const shift = place - from;
-        for (let i = first; i < last; i++) kept += Math.abs(values[list[i] + shift]);
-        parts.push({ first, last, shift });
-        place += to - from;
-        first = last;
-      }
-      const scale = amount / Math.max(kept, smallestRowSum);
-      for (const { first, last, shift } of parts) {
-        for (let i = first; i < last; i++) into[list[i]] += Math.abs(values[list[i] + shift]) * scale;
+      for (const { first, last, shift } of this.#partsOf(target, list)) {
+        for (let i = first; i < last; i++) sum += Math.abs(values[list[i] + shift]);
       }
     }
+    this.#sums.byKey.set(key, sum);
+    return sum;
+  }
+
+  /** Where the nodes among a row's columns stand in their list; column − start + place of the start is `column + shift`. */
+  #partsOf(target: Target, list: Uint32Array): { first: number; last: number; shift: number }[] {
+    const parts: { first: number; last: number; shift: number }[] = [];
+    let place = 0;
+    let last = 0;
+    for (const { from, to } of rangesOf(this.#plan, target)) {
+      const first = lowerBound(list, from, last);
+      last = lowerBound(list, to, first);
+      parts.push({ first, last, shift: place - from });
+      place += to - from;
+    }
+    return parts;
   }
 
   /** At most so many effects would `pick` give. */
@@ -172,6 +193,7 @@ export class RowStore {
     if (!row) return;
     this.#bytes -= bytesOf(row);
     this.#rows.delete(key);
+    this.#sums.byKey.delete(key);
   }
 }
 

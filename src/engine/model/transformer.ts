@@ -22,8 +22,8 @@ import { type CachedLayer, isPlain, joinRuns, PrefixMemory } from './prefixMemor
 import { SessionPool } from './sessions.ts';
 import type { WeightStore } from './weights.ts';
 
-/** Numbers of one chunk of the unembedding (64 MB as float32), so that large vocabularies need little memory. */
-const logitsChunk = 2 ** 24;
+/** Numbers of the unembedding that are multiplied at a time, while as many are read. */
+const logitsChunk = 2 ** 21;
 
 /** Scores, capped or masked scores, and the pattern are in memory together. */
 const scoresAtATime = 3;
@@ -345,18 +345,12 @@ export class Transformer implements LanguageModel {
     const wanted = options.logits === 'all' ? normed : normed.subarray(normed.length - dModel);
     const nPos = wanted.length / dModel;
     const logits = new Float32Array(nPos * dVocab);
-    const rows = Math.max(1, Math.floor(logitsChunk / dModel));
-    for (let from = 0; from < dVocab; from += rows) {
+    for await (const { type, tensor, from, to } of this.weights.unembedding(
+      Math.max(1, Math.floor(logitsChunk / dModel)),
+    )) {
       options.signal?.throwIfAborted();
-      const to = Math.min(dVocab, from + rows);
-      const unembedding = await this.weights.unembeddingRows(from, to);
-      const session = await this.#sessions.get(`logits ${unembedding.type}`, () =>
-        logitsGraph(this.#config, unembedding.type),
-      );
-      const outputs = await session.run({
-        normed: floatTensor(wanted, [nPos, dModel]),
-        unembedding: unembedding.tensor,
-      });
+      const session = await this.#sessions.get(`logits ${type}`, () => logitsGraph(this.#config, type));
+      const outputs = await session.run({ normed: floatTensor(wanted, [nPos, dModel]), unembedding: tensor });
       const part = floatsOf(outputs.logits!);
       for (let pos = 0; pos < nPos; pos++) {
         logits.set(part.subarray(pos * (to - from), (pos + 1) * (to - from)), pos * dVocab + from);

@@ -109,9 +109,32 @@ export class WeightStore implements Weights {
     }
   }
 
-  /** Rows of the unembedding, to be fed to a graph. */
-  unembeddingRows(from: number, to: number): Promise<Matrix> {
-    return this.#matrix(this.#layout.unembedding, 'unembedding', from, to);
+  /**
+   * The unembedding some rows at a time, to be fed to a graph. Each part is good until the next is asked for, which is
+   * read meanwhile.
+   */
+  async *unembedding(rowsAtOnce: number): AsyncGenerator<Matrix & { readonly from: number; readonly to: number }> {
+    const { unembedding } = this.#layout;
+    const nRows = unembedding.shape[0]!;
+    const part = (from: number, buffer: number) => {
+      const read = this.#matrix(unembedding, `unembedding ${buffer}`, from, Math.min(nRows, from + rowsAtOnce));
+      // Whoever takes it hears of an error.
+      read.catch(() => {});
+      return read;
+    };
+    let next = part(0, 0);
+    let buffer = 0;
+    try {
+      for (let from = 0; from < nRows; from += rowsAtOnce) {
+        const matrix = await next;
+        buffer = 1 - buffer;
+        if (from + rowsAtOnce < nRows) next = part(from + rowsAtOnce, buffer);
+        yield { ...matrix, from, to: Math.min(nRows, from + rowsAtOnce) };
+      }
+    } finally {
+      // Nothing may still be written to a buffer that is used again.
+      await next.catch(() => {});
+    }
   }
 
   /** A vector of a layer (norm gain as the factor that multiplies, bias, sinks), kept once read; null when absent. */
