@@ -124,31 +124,61 @@ function pruneEdgesAndLooseEnds(graph: WeightedGraph, nodes: Uint8Array, edgeThr
   return { nodes, edges };
 }
 
-/** The edges that begin and end at kept nodes, and the place of each among all edges: often few of many. */
+/**
+ * The edges that begin and end at kept nodes, and the place of each among all edges: often few of many. Here and below
+ * what is done for one target is a function of its own: compilers make those fast after a few of them, and a loop over
+ * millions only when most of it has been done.
+ */
 function edgesBetween(
   { nNodes, start, source, weight }: IncomingEdges,
   nodes: Uint8Array,
 ): { readonly incoming: IncomingEdges; readonly place: Uint32Array } {
   const newStart = new Uint32Array(nNodes + 1);
-  let count = 0;
   for (let target = 0; target < nNodes; target++) {
-    if (nodes[target]) for (let edge = start[target]; edge < start[target + 1]; edge++) count += nodes[source[edge]];
-    newStart[target + 1] = count;
+    const count = nodes[target] ? countKept(source, start[target], start[target + 1], nodes) : 0;
+    newStart[target + 1] = newStart[target] + count;
   }
-  const place = new Uint32Array(count);
-  const newSource = new Uint32Array(count);
-  const newWeight = new Float32Array(count);
-  let next = 0;
+  const place = new Uint32Array(newStart[nNodes]);
   for (let target = 0; target < nNodes; target++) {
-    if (!nodes[target]) continue;
-    for (let edge = start[target]; edge < start[target + 1]; edge++) {
-      if (!nodes[source[edge]]) continue;
-      place[next] = edge;
-      newSource[next] = source[edge];
-      newWeight[next++] = weight[edge];
-    }
+    if (nodes[target]) listKept(source, start[target], start[target + 1], nodes, place, newStart[target]);
+  }
+  const newSource = new Uint32Array(place.length);
+  const newWeight = new Float32Array(place.length);
+  for (let target = 0; target < nNodes; target++) {
+    pick(source, place, newStart[target], newStart[target + 1], newSource);
+    pick(weight, place, newStart[target], newStart[target + 1], newWeight);
   }
   return { incoming: { nNodes, start: newStart, source: newSource, weight: newWeight }, place };
+}
+
+function countKept(source: Uint32Array, from: number, to: number, nodes: Uint8Array): number {
+  let count = 0;
+  for (let edge = from; edge < to; edge++) count += nodes[source[edge]];
+  return count;
+}
+
+/** Writes the edges whose sources are kept into `places`, from `next` on. */
+function listKept(
+  source: Uint32Array,
+  from: number,
+  to: number,
+  nodes: Uint8Array,
+  places: Uint32Array,
+  next: number,
+): void {
+  let place = next;
+  for (let edge = from; edge < to; edge++) if (nodes[source[edge]]) places[place++] = edge;
+}
+
+/** into[i] = values[places[i]] for i from … to − 1 */
+function pick<Numbers extends Uint32Array | Float32Array>(
+  values: Numbers,
+  places: Uint32Array,
+  from: number,
+  to: number,
+  into: Numbers,
+): void {
+  for (let i = from; i < to; i++) into[i] = values[places[i]];
 }
 
 /** One per edge, 1: kept. An edge counts as much as its share of its target's input times the target's influence. */
@@ -158,14 +188,22 @@ function pruneEdges(incoming: IncomingEdges, outputWeight: Float64Array, share: 
   const scores = new Float64Array(weight.length);
   for (let target = 0; target < nNodes; target++) {
     const scale = (nodeInfluence[target] + outputWeight[target]) / Math.max(rowSum(incoming, target), smallestRowSum);
-    if (scale === 0) continue;
-    for (let edge = start[target]; edge < start[target + 1]; edge++) scores[edge] = Math.abs(weight[edge]) * scale;
+    if (scale !== 0) setSizes(weight, start[target], start[target + 1], scale, scores);
   }
   // All of the share is every edge that counts at all: there is no cut to look for.
   const cut = share >= 1 ? 0 : cutAtShare(scores, share);
   const kept = new Uint8Array(scores.length);
-  for (let edge = 0; edge < scores.length; edge++) if (scores[edge] > 0 && scores[edge] >= cut) kept[edge] = 1;
+  for (let target = 0; target < nNodes; target++) markAbove(scores, start[target], start[target + 1], cut, kept);
   return kept;
+}
+
+/** into[i] = |values[i]| · scale */
+function setSizes(values: Float32Array, from: number, to: number, scale: number, into: Float64Array): void {
+  for (let i = from; i < to; i++) into[i] = Math.abs(values[i]) * scale;
+}
+
+function markAbove(values: Float64Array, from: number, to: number, cut: number, marks: Uint8Array): void {
+  for (let i = from; i < to; i++) if (values[i] > 0 && values[i] >= cut) marks[i] = 1;
 }
 
 /** Removes, until nothing changes, features and errors that reach no kept node and features that nothing reaches. */
@@ -180,11 +218,7 @@ function dropLooseEnds(
     const hasInput = new Uint8Array(nNodes);
     const hasOutput = new Uint8Array(nNodes);
     for (let target = 0; target < nNodes; target++) {
-      for (let edge = start[target]; edge < start[target + 1]; edge++) {
-        if (!edges[edge]) continue;
-        hasInput[target] = 1;
-        hasOutput[source[edge]] = 1;
-      }
+      hasInput[target] = markSources(source, start[target], start[target + 1], edges, hasOutput);
     }
     for (let node = 0; node < nNodes; node++) {
       if (!nodes[node] || staysAlways(kinds[node])) continue;
@@ -192,12 +226,26 @@ function dropLooseEnds(
       nodes[node] = 0;
       changed = true;
     }
-    for (let target = 0; target < nNodes; target++) {
-      for (let edge = start[target]; edge < start[target + 1]; edge++) {
-        if (!nodes[source[edge]] || !nodes[target]) edges[edge] = 0;
-      }
+    for (let target = 0; changed && target < nNodes; target++) {
+      if (nodes[target]) dropEdgesOfDropped(source, start[target], start[target + 1], nodes, edges);
+      else edges.fill(0, start[target], start[target + 1]);
     }
   }
+}
+
+/** Marks the sources of kept edges. @returns 1 where there is such an edge */
+function markSources(source: Uint32Array, from: number, to: number, edges: Uint8Array, marks: Uint8Array): 0 | 1 {
+  let has: 0 | 1 = 0;
+  for (let edge = from; edge < to; edge++) {
+    if (!edges[edge]) continue;
+    has = 1;
+    marks[source[edge]] = 1;
+  }
+  return has;
+}
+
+function dropEdgesOfDropped(source: Uint32Array, from: number, to: number, nodes: Uint8Array, edges: Uint8Array): void {
+  for (let edge = from; edge < to; edge++) edges[edge] &= nodes[source[edge]];
 }
 
 function isFeature(kind: NodeKind): boolean {
