@@ -2,12 +2,16 @@ import type { AttributionSettings, ModelDescription, SetDescription } from './en
 import {
   mostAdaptiveFeatures,
   mostCarryBytes,
+  mostEffectBytes,
   mostHeldModelBytes,
   mostPatternBytes,
   mostRowBytes,
+  mostSharedPatternBytes,
+  mostSweepThreads,
   mostWrittenBytes,
   mostWrittenShare,
   pieceBatchBytes,
+  worthTables,
 } from './limits.ts';
 
 export type Machine = {
@@ -43,9 +47,15 @@ const megabyte = 2 ** 20;
 
 /** The engine process before it has read anything: Node, onnxruntime and its compiled steps (measured: 190 MB). */
 const baseBytes = 190 * megabyte;
-/** Pieces of pre-activations, of the unembedding and of encoders (`encode.ts`, `transformer.ts`, `matrixProduct.ts`). */
+/** Pieces of pre-activations (`encode.ts`), and of encoders and the unembedding, two of each (`matrixProduct.ts`). */
 const largestPiece = 64 * megabyte;
 const smallPieces = 48 * megabyte;
+/** A thread that sweeps, with its steps and a batch's gradients. */
+const threadBytes = 50 * megabyte;
+/** Rows whose effects such a thread has in memory at a time. */
+const rowsTogether = 64;
+/** Steps of narrower models than this are too small for threads (`sweepSessions.ts`). */
+const narrowest = 172;
 /** Features that fire at one layer and position: published sets aim at 10 to 150. */
 const activePerPlace = 60;
 /** Numbers per position and layer that a forward pass leaves, in multiples of dModel: residual, MLP input and output. */
@@ -53,14 +63,17 @@ const keptPerPosition = 6;
 /** The output and value projections together are about this many dModel wide in all the families. */
 const attentionWidth = 1.4;
 
-/** Adaptive mode attributes about so many features, of whatever many (measured: 1,024 to 1,433). */
+/** Adaptive mode attributes about so many features, of whatever many (measured: 1,024 to 2,293). */
 const usualAdaptiveFeatures = 1536;
 
-/** Floating-point operations a second and core, and bytes a second from files that are in the cache (measured on 2 cores). */
+/** Floating-point operations a second and core of whole matrices, and of the sweep, on threads and in pieces (measured). */
 const operationsPerCore = 1.1e11;
+const sweepPerCore = { usual: 7e10, inPieces: 3.5e10 };
+/** Bytes a second from files that are in the cache; files that exceed the memory are read from the disk each time. */
 const cachedBytesPerSecond = 2e9;
-/** Files that exceed the memory are read from the disk each time. */
 const diskBytesPerSecond = 3e8;
+/** Seconds that it takes to read and add up one number of what a feature writes. */
+const secondsPerWritten = 4e-9;
 
 /** Own memory above this share of the machine's leaves too little for everything else. */
 const mostOfMemory = 0.8;
@@ -70,8 +83,6 @@ const patience = 120;
 /**
  * Memory and time of a trace, from sizes alone: a formula with the engine's own limits, to be right within a factor of
  * about two. The number of features that fire is not known before and is taken as 60 at each layer and position.
- * Measured against it on two cores: 135 M parameters, 32 tokens, adaptive: 0.76 GB and 8.0 s of processor time (here
- * 1.0 GB, 2 × 2.6 s); 2.6 B parameters, 8 tokens, 300 features: 0.87 GB and 14.8 s (here 0.84 GB, 2 × 5.8 s).
  */
 export function estimateTrace(size: TraceSize, machine: Machine): TraceEstimate {
   const parts = memoryParts(size, machine).sort((a, b) => b.bytes - a.bytes);
@@ -90,9 +101,38 @@ function writtenBytes(size: TraceSize): number {
   return activeCount(size) * writesPerFeature(size) * size.model.dModel * float;
 }
 
-function isInPieces(size: TraceSize, { memory, available = memory }: Machine): boolean {
-  const mostWritten = Math.min(mostWrittenBytes, mostWrittenShare * available);
-  return writtenBytes(size) > mostWritten || patternBytes(size) > mostPatternBytes;
+/** A decoder row for each feature that fires somewhere, if those of different positions were drawn independently. */
+function tableBytes(size: TraceSize): number {
+  const { model, set, nTokens, nSourcePositions = nTokens } = size;
+  const fires = Math.min(1, activePerPlace / set.featuresPerLayer);
+  const distinct = set.nLayers * set.featuresPerLayer * (1 - (1 - fires) ** Math.min(nTokens, nSourcePositions));
+  return distinct * writesPerFeature(size) * model.dModel * float;
+}
+
+/** How a prompt is swept, and what of what features write is kept for it. */
+type Plan = { readonly nThreads: number; readonly isInPieces: boolean; readonly written: number };
+
+function planOf(size: TraceSize, { memory, available = memory, cores }: Machine): Plan {
+  const most = Math.min(mostWrittenBytes, mostWrittenShare * available);
+  const written = writtenBytes(size);
+  const canShare =
+    cores > 1 &&
+    size.model.dModel >= narrowest &&
+    carryBytes(size) <= mostCarryBytes &&
+    patternBytes(size) <= mostSharedPatternBytes;
+  const nThreads = canShare ? Math.min(cores, mostSweepThreads) : 1;
+  const tables = tableBytes(size);
+  if (canShare && tables <= most && (written > most || tables <= worthTables * written)) {
+    return { nThreads, isInPieces: false, written: tables };
+  }
+  const isInPieces = written > most || patternBytes(size) > mostPatternBytes;
+  if (isInPieces) return { nThreads: 1, isInPieces, written: pieceBatchBytes + largestPiece };
+  return { nThreads, isInPieces, written };
+}
+
+/** Attention's weights as the sweep needs them. */
+function carryBytes({ model }: TraceSize): number {
+  return model.nLayers * attentionWidth * model.dModel ** 2 * float;
 }
 
 /** Heads are 64 wide, or wider and fewer in larger models. */
@@ -116,50 +156,64 @@ function memoryParts(size: TraceSize, machine: Machine): { name: string; bytes: 
   const { model, set, nTokens } = size;
   const asFloats = model.parameters * float;
   const isKept = asFloats <= mostHeldModelBytes;
-  const carry = model.nLayers * attentionWidth * model.dModel ** 2 * float;
-  const active = activeCount(size);
-  const attributed = attributedCount(size);
-  const sources = active + set.nLayers * nTokens;
-  const inPieces = isInPieces(size, machine);
-  const isCut = inPieces || size.maxFeatureNodes === 'adaptive';
+  const carry = carryBytes(size);
+  const attributed = attributedCount(size, usualAdaptiveFeatures);
+  const sources = activeCount(size) + set.nLayers * nTokens;
+  const { nThreads, isInPieces, written } = planOf(size, machine);
+  const isCut = isInPieces || size.maxFeatureNodes === 'adaptive';
   // A target is reached from lower layers and earlier positions only: a third of all sources.
   const rows = (attributed * sources * float) / 3;
+  // Threads have a copy of their own, which all of them share.
+  const patterns = Math.min(patternBytes(size), mostPatternBytes) * (nThreads > 1 ? 2 : 1);
+  const threads = nThreads * (threadBytes + Math.min(mostEffectBytes, rowsTogether * sources * float));
   return [
     { name: 'the engine', bytes: baseBytes + smallPieces },
-    { name: 'weights', bytes: isKept ? asFloats : model.weightBytes / model.nLayers + 3 * largestPiece },
+    { name: 'weights', bytes: isKept ? asFloats : model.weightBytes / model.nLayers + smallPieces },
     { name: 'attention weights', bytes: carry <= mostCarryBytes ? carry : (2 * carry) / model.nLayers },
     {
       name: 'the forward pass',
-      bytes:
-        model.nLayers * nTokens * keptPerPosition * model.dModel * float +
-        Math.min(patternBytes(size), mostPatternBytes),
+      bytes: model.nLayers * nTokens * keptPerPosition * model.dModel * float + patterns,
     },
     { name: 'pre-activations', bytes: Math.min(largestPiece, nTokens * set.featuresPerLayer * float) },
-    {
-      name: 'what features write',
-      bytes: inPieces ? pieceBatchBytes + largestPiece : writtenBytes(size),
-    },
+    { name: 'what features write', bytes: written },
     { name: 'what features read', bytes: Math.min(attributed, mostAdaptiveFeatures) * model.dModel * float },
+    { name: 'threads', bytes: nThreads > 1 ? threads : 0 },
     { name: 'direct effects', bytes: isCut ? Math.min(rows, mostRowBytes) : rows },
   ];
 }
 
-function timeOf(size: TraceSize, { memory, cores }: Machine): number {
+/**
+ * How far down targets are carried, as a share of all layers and positions. All features together have half the layers
+ * below them and half the positions before them; the few most influential ones stand high up and at the end (measured:
+ * 26 % where a 13th of what is active was attributed, 80 % where a 28,000th was).
+ */
+function depthOf(attributed: number, active: number): number {
+  return Math.min(1, Math.max(0.25, 0.05 - 0.075 * Math.log(attributed / active)));
+}
+
+function timeOf(size: TraceSize, machine: Machine): number {
   const { model, set, nTokens } = size;
+  const { memory, cores } = machine;
   const forward = 2 * model.parameters * nTokens;
   const encode = 2 * set.nLayers * set.featuresPerLayer * model.dModel * nTokens;
+  const active = activeCount(size);
   const attributed = attributedCount(size, usualAdaptiveFeatures);
-  // Each target goes down half the layers over half the positions: through the output and value projections, and one
-  // product with each source on the way.
-  const carry = attributed * (model.nLayers / 2) * (nTokens / 2) * 2 * attentionWidth * model.dModel ** 2;
-  const dots = (attributed * activeCount(size) * writesPerFeature(size) * 2 * model.dModel) / 3;
-  // Positions are mixed by attention: pairs of positions up to the target's, a third of all, in half the layers.
-  const mixing = (attributed * (model.nLayers / 2) * nTokens ** 2 * 2 * model.dModel) / 3;
-  const operations = forward + encode + carry + dots + mixing;
+  const written = active * writesPerFeature(size) * model.dModel;
+  // At each layer and position a target goes through the output and value projections and what attention mixes from
+  // other positions, and meets each source on the way.
+  const perTarget = model.nLayers * nTokens * (attentionWidth * model.dModel ** 2 + nTokens * model.dModel) + written;
+  const sweep = 2 * attributed * depthOf(attributed, active) * perTarget;
+  const { isInPieces } = planOf(size, machine);
   // The model, its unembedding once more, and the encoders: half of a set.
   const bytes = model.weightBytes + model.dVocab * model.dModel * 2 + set.weightBytes / 2;
   const rate = model.weightBytes + set.weightBytes > memory ? diskBytesPerSecond : cachedBytesPerSecond;
-  return 0.3 + operations / (operationsPerCore * cores) + bytes / rate;
+  return (
+    0.3 +
+    (forward + encode) / (operationsPerCore * cores) +
+    written * secondsPerWritten +
+    sweep / ((isInPieces ? sweepPerCore.inPieces : sweepPerCore.usual) * cores) +
+    bytes / rate
+  );
 }
 
 /** What makes a trace smaller, with a number that fits where there is one. */

@@ -36,6 +36,35 @@ test('the built-in size takes seconds on two cores', () => {
   assert.ok(bytes < 0.6 * gigabyte, String(bytes));
 });
 
+/**
+ * Measured on two cores with `prompt-circuits bench --one --repeat 1` on the models of test/bench (seconds and peak bytes
+ * of the first trace in a process); the larger model with `time -v prompt-circuits trace`.
+ */
+const small = {
+  model: { nLayers: 30, dModel: 576, dVocab: 49_152, parameters: 1.345e8, weightBytes: 5.38e8 },
+  set: { kind: 'per-layer', nLayers: 30, featuresPerLayer: 4096, weightBytes: 5.66e8 },
+} as const;
+const measured = [
+  { ...small, nTokens: 16, maxFeatureNodes: 1000, seconds: 2.2, bytes: 0.44e9 },
+  { ...small, nTokens: 16, maxFeatureNodes: 'adaptive', seconds: 2.9, bytes: 0.51e9 },
+  { ...small, nTokens: 48, maxFeatureNodes: 'adaptive', seconds: 6, bytes: 0.81e9 },
+  { ...small, nTokens: 128, maxFeatureNodes: 256, seconds: 7.4, bytes: 0.95e9 },
+  { ...small, nTokens: 256, maxFeatureNodes: 256, seconds: 15.5, bytes: 1.53e9 },
+  { ...small, nTokens: 256, maxFeatureNodes: 'adaptive', seconds: 92, bytes: 2.61e9 },
+  { ...small, nTokens: 448, maxFeatureNodes: 256, seconds: 34, bytes: 2.34e9 },
+  { ...small, nTokens: 640, maxFeatureNodes: 64, seconds: 21.5, bytes: 2.7e9 },
+  { ...gemma2b, nTokens: 32, maxFeatureNodes: 'adaptive', seconds: 49, bytes: 1.58e9 },
+] as const;
+
+for (const { seconds, bytes, ...size } of measured) {
+  const name = `${size.nTokens} tokens, ${size.maxFeatureNodes} features, ${size.model.nLayers} layers of ${size.model.dModel}`;
+  test(`time and memory told for ${name} are right within a factor of two`, () => {
+    const told = estimateTrace(size, { memory: 24 * gigabyte, available: 20 * gigabyte, cores: 2 });
+    assert.ok(told.seconds > seconds / 2 && told.seconds < seconds * 2, `${told.seconds} s, measured ${seconds} s`);
+    assert.ok(told.bytes > bytes / 2 && told.bytes < bytes * 2, `${told.bytes} bytes, measured ${bytes}`);
+  });
+}
+
 test('over budget it says what to change, with numbers that then fit', () => {
   const long = { ...gemma2b, nTokens: 1500, maxFeatureNodes: 'adaptive' } as const;
   const small = { memory: 8 * gigabyte, cores: 8 };

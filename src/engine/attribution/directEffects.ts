@@ -1,3 +1,4 @@
+import { mostEffectBytes } from '../../protocol/limits.ts';
 import { type Batch, batchCost, groupBatches, planBatches, shareOut } from './batches.ts';
 import { SweepBuffers, type SweepPrompt, type Target } from './descent.ts';
 import type { LocalModel, PositionRange } from './localModel.ts';
@@ -9,9 +10,6 @@ import { sweepBatches } from './sweepBatch.ts';
 import type { SweepSessions } from './sweepSessions.ts';
 import type { SweepWorkers } from './sweepWorkers.ts';
 import { tokenBlock, tokenColumn, type WrittenBlock } from './writtenBlock.ts';
-
-/** What the effects of rows that are swept side by side may take in a thread's memory, beyond those of one batch. */
-const mostEffectBytes = 128 * 2 ** 20;
 
 /**
  * Direct effects of every source on each target:

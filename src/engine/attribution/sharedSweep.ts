@@ -1,3 +1,4 @@
+import { mostSharedPatternBytes } from '../../protocol/limits.ts';
 import type { ModelDimensions } from '../model/languageModel.ts';
 import { type AttentionCapture, carryPattern } from './carryPattern.ts';
 import type { CarryWeights } from './carryWeights.ts';
@@ -10,9 +11,6 @@ import { Scratch } from './scratch.ts';
 import { asShared, PrivateCopies } from './sharedMemory.ts';
 import type { SpecialTokens } from './specialTokens.ts';
 import { tokenBlock, tokenColumn, type WrittenBlock } from './writtenBlock.ts';
-
-/** Attention patterns are laid in shared memory beside the run's own up to this size. */
-const mostPatternBytes = 512 * 2 ** 20;
 
 /** A prompt as it is sent to worker threads: what is large lies in shared memory, the rest is copied on the way. */
 export type SharedSweep = {
@@ -35,7 +33,9 @@ type SharedLayer = {
 /** Whether worker threads could sweep a run, given what is written to it. */
 export function canBeShared({ isShared, run }: LocalModel): boolean {
   const patternBytes = run.layers.reduce((sum, { attnPattern }) => sum + attnPattern.byteLength, 0);
-  return isShared && patternBytes <= mostPatternBytes && run.layers.every(({ attnFactors }) => attnFactors === null);
+  return (
+    isShared && patternBytes <= mostSharedPatternBytes && run.layers.every(({ attnFactors }) => attnFactors === null)
+  );
 }
 
 /** Null where the prompt is too large for it, or not laid out for it: then it is swept here. */

@@ -1,7 +1,7 @@
 import os from 'node:os';
 import process from 'node:process';
 import { UserError } from '../../protocol/errors.ts';
-import { mostWrittenBytes, mostWrittenShare } from '../../protocol/limits.ts';
+import { mostWrittenBytes, mostWrittenShare, worthTables } from '../../protocol/limits.ts';
 import type { ForwardResult, LanguageModel } from '../model/languageModel.ts';
 import { type ActiveFeatures, type Encoder, joinActive } from '../transcoders/encode.ts';
 import { featureInput, featureOutput } from '../transcoders/tapPoint.ts';
@@ -36,9 +36,6 @@ export type Sources = SourceColumns & {
   /** By layer: [pos, dModel] what the model gives there less the reconstruction; 0 at special positions. */
   readonly errors: readonly Float32Array[];
 };
-
-/** Where decoder rows, each once, take less than this part of what all features write takes, they are kept instead. */
-const worthTables = 1 / 2;
 
 export type SourceLimits = {
   readonly mostBytes?: number;

@@ -3,6 +3,7 @@ import path from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
+import { mostSweepThreads } from '../../protocol/limits.ts';
 import type { ModelDimensions } from '../model/languageModel.ts';
 import type { Batch } from './batches.ts';
 import type { Target } from './descent.ts';
@@ -10,15 +11,12 @@ import type { CutRow, RowLimits } from './rowCut.ts';
 import type { SharedSweep } from './sharedSweep.ts';
 import { type FromWorker, type ToWorker, type WorkerStart, WorkerState } from './workerMessages.ts';
 
-/** Workers at most: each takes some 30 MB, and memory's speed is used up before that many cores are. */
-const mostWorkers = 8;
-
 /** Of a worker's memory for short-lived objects: it makes few, and what is reserved for them is soon used. */
 const maxYoungGenerationSizeMb = 4;
 
 /** How many batches can be swept at once on this machine. */
 export function workerCount(): number {
-  return Math.min(os.availableParallelism(), mostWorkers);
+  return Math.min(os.availableParallelism(), mostSweepThreads);
 }
 
 /** What a worker makes of a job. */
