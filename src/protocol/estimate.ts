@@ -6,7 +6,6 @@ import {
   mostHeldModelBytes,
   mostPatternBytes,
   mostRowBytes,
-  mostSharedPatternBytes,
   mostSweepThreads,
   mostWrittenBytes,
   mostWrittenShare,
@@ -119,7 +118,7 @@ function planOf(size: TraceSize, { memory, available = memory, cores }: Machine)
     cores > 1 &&
     size.model.dModel >= narrowest &&
     carryBytes(size) <= mostCarryBytes &&
-    patternBytes(size) <= mostSharedPatternBytes;
+    patternBytes(size) <= mostPatternBytes;
   const nThreads = canShare ? Math.min(cores, mostSweepThreads) : 1;
   const tables = tableBytes(size);
   if (canShare && tables <= most && (written > most || tables <= worthTables * written)) {
@@ -163,8 +162,7 @@ function memoryParts(size: TraceSize, machine: Machine): { name: string; bytes: 
   const isCut = isInPieces || size.maxFeatureNodes === 'adaptive';
   // A target is reached from lower layers and earlier positions only: a third of all sources.
   const rows = (attributed * sources * float) / 3;
-  // Threads have a copy of their own, which all of them share.
-  const patterns = Math.min(patternBytes(size), mostPatternBytes) * (nThreads > 1 ? 2 : 1);
+  const patterns = Math.min(patternBytes(size), mostPatternBytes);
   const threads = nThreads * (threadBytes + Math.min(mostEffectBytes, rowsTogether * sources * float));
   return [
     { name: 'the engine', bytes: baseBytes + smallPieces },
@@ -199,11 +197,12 @@ function timeOf(size: TraceSize, machine: Machine): number {
   const active = activeCount(size);
   const attributed = attributedCount(size, usualAdaptiveFeatures);
   const written = active * writesPerFeature(size) * model.dModel;
-  // At each layer and position a target goes through the output and value projections and what attention mixes from
-  // other positions, and meets each source on the way.
-  const perTarget = model.nLayers * nTokens * (attentionWidth * model.dModel ** 2 + nTokens * model.dModel) + written;
-  const sweep = 2 * attributed * depthOf(attributed, active) * perTarget;
   const { isInPieces } = planOf(size, machine);
+  // At each layer and position a target goes through the output and value projections and what attention mixes from
+  // other positions (in pieces, only from those before it), and meets each source on the way.
+  const mixing = (isInPieces ? nTokens / 2 : nTokens) * model.dModel;
+  const perTarget = model.nLayers * nTokens * (attentionWidth * model.dModel ** 2 + mixing) + written;
+  const sweep = 2 * attributed * depthOf(attributed, active) * perTarget;
   // The model, its unembedding once more, and the encoders: half of a set.
   const bytes = model.weightBytes + model.dVocab * model.dModel * 2 + set.weightBytes / 2;
   const rate = model.weightBytes + set.weightBytes > memory ? diskBytesPerSecond : cachedBytesPerSecond;

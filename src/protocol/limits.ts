@@ -20,8 +20,6 @@ export const pieceBatchBytes = 1024 * megabyte;
 export const mostRowBytes = 2048 * megabyte;
 /** Threads that sweep at most: each takes some 30 MB, and memory's speed is used up before that many cores are. */
 export const mostSweepThreads = 8;
-/** Attention patterns are laid where these threads see them, beside the run's own, up to this size. */
-export const mostSharedPatternBytes = 512 * megabyte;
 /** What the effects of rows that are swept side by side may take in a thread's memory, beyond those of one batch. */
 export const mostEffectBytes = 128 * megabyte;
 /** Where decoder rows, each once, take less than this part of what all features write takes, they are kept instead. */

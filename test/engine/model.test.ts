@@ -101,6 +101,7 @@ for (const name of ['llama-plt-relu', 'gemma2-plt-jumprelu', 'gemma3-plt-jumprel
   test(`on ${name} a prompt that begins like the one before leaves what a run of its own leaves`, async () => {
     const folder = path.join(goldens, name, 'model');
     using warm = await loadModel(folder);
+    const newPattern = (length: number) => new Float32Array(new SharedArrayBuffer(length * 4));
     let before: number[] = [];
     for (const [shared, nNew] of [
       [0, 6],
@@ -114,9 +115,16 @@ for (const name of ['llama-plt-relu', 'gemma2-plt-jumprelu', 'gemma3-plt-jumprel
       const ids = [...before.slice(0, shared), ...Array.from({ length: nNew }, (_, i) => 7 * shared + 11 * i + 3)];
       using fresh = await loadModel(folder);
       const [got, expected] = [
-        await warm.forward(ids, { logits: 'last' }),
+        await warm.forward(ids, { logits: 'last', newPattern }),
         await fresh.forward(ids, { logits: 'last' }),
       ];
+      // Patterns lie where they were wanted, those of the beginning that is shared too; and other runs can be held to them.
+      assert.ok(got.layers.every(({ attnPattern }) => attnPattern.buffer instanceof SharedArrayBuffer));
+      const held = await fresh.forward(ids, {
+        logits: 'last',
+        frozenPatterns: (layer) => got.layers[layer].attnPattern,
+      });
+      checkClose('logits with patterns held', held.logits, expected.logits, 2e-5);
       const place = `${shared} positions shared, ${nNew} new:`;
       assert.equal(got.nPos, expected.nPos);
       for (const key of ['logits', 'tokenVectors', 'residFinal', 'finalNormScale'] as const) {

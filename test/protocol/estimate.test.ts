@@ -38,7 +38,7 @@ test('the built-in size takes seconds on two cores', () => {
 
 /**
  * Measured on two cores with `prompt-circuits bench --one --repeat 1` on the models of test/bench (seconds and peak bytes
- * of the first trace in a process); the larger model with `time -v prompt-circuits trace`.
+ * of the first trace in a process); 4,000 tokens and the larger model with `time -v prompt-circuits trace`.
  */
 const small = {
   model: { nLayers: 30, dModel: 576, dVocab: 49_152, parameters: 1.345e8, weightBytes: 5.38e8 },
@@ -46,13 +46,15 @@ const small = {
 } as const;
 const measured = [
   { ...small, nTokens: 16, maxFeatureNodes: 1000, seconds: 2.2, bytes: 0.44e9 },
-  { ...small, nTokens: 16, maxFeatureNodes: 'adaptive', seconds: 2.9, bytes: 0.51e9 },
+  { ...small, nTokens: 16, maxFeatureNodes: 'adaptive', seconds: 2.6, bytes: 0.5e9 },
   { ...small, nTokens: 48, maxFeatureNodes: 'adaptive', seconds: 6, bytes: 0.81e9 },
   { ...small, nTokens: 128, maxFeatureNodes: 256, seconds: 7.4, bytes: 0.95e9 },
   { ...small, nTokens: 256, maxFeatureNodes: 256, seconds: 15.5, bytes: 1.53e9 },
   { ...small, nTokens: 256, maxFeatureNodes: 'adaptive', seconds: 92, bytes: 2.61e9 },
-  { ...small, nTokens: 448, maxFeatureNodes: 256, seconds: 34, bytes: 2.34e9 },
-  { ...small, nTokens: 640, maxFeatureNodes: 64, seconds: 21.5, bytes: 2.7e9 },
+  { ...small, nTokens: 448, maxFeatureNodes: 256, seconds: 30.9, bytes: 2.09e9 },
+  { ...small, nTokens: 640, maxFeatureNodes: 64, seconds: 22.3, bytes: 2.23e9 },
+  { ...small, nTokens: 960, maxFeatureNodes: 64, seconds: 35.7, bytes: 3.58e9 },
+  { ...small, nTokens: 4000, maxFeatureNodes: 64, seconds: 348, bytes: 5.56e9 },
   { ...gemma2b, nTokens: 32, maxFeatureNodes: 'adaptive', seconds: 49, bytes: 1.58e9 },
 ] as const;
 

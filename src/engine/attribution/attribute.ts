@@ -11,6 +11,7 @@ import { LocalModel } from './localModel.ts';
 import { PhaseClock } from './phaseClock.ts';
 import { RowStore } from './rowStore.ts';
 import { type PreparedPrompt, rowLimits, Search, type SearchSettings } from './search.ts';
+import { sharedFloats } from './sharedMemory.ts';
 import { findActiveFeatures, gatherSources, type Sources } from './sources.ts';
 import { needsPieces } from './sweepInPieces.ts';
 import { SweepSessions } from './sweepSessions.ts';
@@ -162,6 +163,7 @@ export class Attributor {
       logits: options.logits ?? 'last',
       signal: options.signal,
       onProgress: (done, total) => clock.report('forward', done, total),
+      newPattern: this.#weights.isShared ? sharedFloats : undefined,
     });
     const onLayer = (from: number) => (layer: number) => clock.step('features', from + layer, 2 * nLayers);
     const active = await findActiveFeatures(

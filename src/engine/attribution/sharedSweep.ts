@@ -1,4 +1,3 @@
-import { mostSharedPatternBytes } from '../../protocol/limits.ts';
 import type { ModelDimensions } from '../model/languageModel.ts';
 import { type AttentionCapture, carryPattern } from './carryPattern.ts';
 import type { CarryWeights } from './carryWeights.ts';
@@ -32,10 +31,7 @@ type SharedLayer = {
 
 /** Whether worker threads could sweep a run, given what is written to it. */
 export function canBeShared({ isShared, run }: LocalModel): boolean {
-  const patternBytes = run.layers.reduce((sum, { attnPattern }) => sum + attnPattern.byteLength, 0);
-  return (
-    isShared && patternBytes <= mostSharedPatternBytes && run.layers.every(({ attnFactors }) => attnFactors === null)
-  );
+  return isShared && run.layers.every(({ attnFactors }) => attnFactors === null);
 }
 
 /** Null where the prompt is too large for it, or not laid out for it: then it is swept here. */

@@ -117,6 +117,8 @@ export type ForwardOptions = {
   readonly cache?: KeyValueCache;
   /** Default true. False: `attnPattern` is left empty, which saves memory when only logits are wanted. */
   readonly keepsPatterns?: boolean;
+  /** Gives the array for each layer's pattern, such as one that worker threads see; absent: memory of this thread alone. */
+  readonly newPattern?: (length: number) => Float32Array;
 };
 
 /** Keys and values of positions that have been run, for generation. Made by `createCache`, filled by `forward`. */

@@ -68,11 +68,13 @@ export function isPlain(options: ForwardOptions): boolean {
 /**
  * A whole run from its first positions as another run left them, and the run of the rest.
  * @param dModel to count positions by
+ * @param newPattern gives the arrays for the patterns
  */
 export function joinRuns(
   prefix: Pick<Prefix, 'length' | 'result'>,
   rest: ForwardResult,
   dModel: number,
+  newPattern: (length: number) => Float32Array = (length) => new Float32Array(length),
 ): ForwardResult {
   const { length, result } = prefix;
   const rows = (a: Float32Array, b: Float32Array): Float32Array => joined(a.subarray(0, length * dModel), b);
@@ -82,7 +84,7 @@ export function joinRuns(
     const before = result.layers[index];
     const mlpOut = rows(before.mlpOut, own.mlpOut);
     return {
-      attnPattern: joinedPattern(before.attnPattern, result.nPos, own.attnPattern, length, rest.nPos),
+      attnPattern: joinedPattern(before.attnPattern, result.nPos, own.attnPattern, length, rest.nPos, newPattern),
       attnFactors: null,
       attnNormScale: scales(before.attnNormScale, own.attnNormScale),
       postAttnNormScale: optional(before.postAttnNormScale, own.postAttnNormScale),
@@ -113,11 +115,12 @@ function joinedPattern(
   rest: Float32Array,
   length: number,
   nRest: number,
+  newPattern: (length: number) => Float32Array,
 ): Float32Array {
   if (rest.length === 0) return rest;
   const nPos = length + nRest;
   const nHeads = rest.length / (nRest * nPos);
-  const pattern = new Float32Array(nHeads * nPos * nPos);
+  const pattern = newPattern(nHeads * nPos * nPos);
   for (let head = 0; head < nHeads; head++) {
     for (let pos = 0; pos < length; pos++) {
       const from = (head * nBefore + pos) * nBefore;

@@ -121,8 +121,10 @@ export class Transformer implements LanguageModel {
     const prefix = this.#prefixes.sharedWith(ids);
     const length = prefix?.length ?? 0;
     const layers: CachedLayer[] = [...(prefix?.layers ?? [])];
-    const rest = await this.#forward(ids.slice(length), { ...options, cache: { length, layers } });
-    const whole = prefix ? joinRuns(prefix, rest, this.#config.dModel) : rest;
+    const { newPattern } = options;
+    const own = { ...options, cache: { length, layers }, newPattern: prefix ? undefined : newPattern };
+    const rest = await this.#forward(ids.slice(length), own);
+    const whole = prefix ? joinRuns(prefix, rest, this.#config.dModel, newPattern) : rest;
     this.#prefixes.keep(ids, layers, whole);
     return whole;
   }
@@ -263,8 +265,11 @@ export class Transformer implements LanguageModel {
       pastKey: past?.keys ?? noPast,
       pastValue: past?.values ?? noPast,
     };
-    if (pattern) feeds.attnPattern = floatTensor(pattern, [nHeads, nPos, nKeys]);
-    else {
+    if (pattern) {
+      // Another run's may lie where threads see it, which ONNX Runtime takes only as a copy.
+      const own = pattern.buffer instanceof SharedArrayBuffer ? pattern.slice() : pattern;
+      feeds.attnPattern = floatTensor(own, [nHeads, nPos, nKeys]);
+    } else {
       feeds.query = query!.tensor;
       feeds.mask = floatTensor(positions.mask(layer), [nPos, nKeys]);
     }
@@ -283,7 +288,8 @@ export class Transformer implements LanguageModel {
     });
     const scale = (name: string): Float32Array | null => (outputs[name] ? floatsOf(outputs[name]) : null);
     return {
-      attnPattern: pattern ?? (blocks ? new Float32Array(0) : floatsOf(outputs.attnPattern)),
+      attnPattern:
+        pattern ?? (blocks ? new Float32Array(0) : laidIn(floatsOf(outputs.attnPattern), options.newPattern)),
       attnFactors: null,
       attnNormScale: frozen?.attnNormScale ?? scale('attnNormScale')!,
       postAttnNormScale: frozen?.postAttnNormScale ?? scale('postAttnNormScale'),
@@ -359,6 +365,14 @@ export class Transformer implements LanguageModel {
     }
     return logits;
   }
+}
+
+/** The values where they are wanted: copied there, unless that is where they are. */
+function laidIn(values: Float32Array, newArray: ForwardOptions['newPattern']): Float32Array {
+  if (!newArray) return values;
+  const copy = newArray(values.length);
+  copy.set(values);
+  return copy;
 }
 
 function sum(a: Float32Array, b: Float32Array): Float32Array {
