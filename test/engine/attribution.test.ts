@@ -239,3 +239,24 @@ function unnamed({ local, sources }: Awaited<ReturnType<typeof openPrompt>>): Fl
     });
   });
 }
+
+test('a prompt after another with the same special tokens, or others, has the effects that it has alone', async () => {
+  using pair = await openPair('gemma3-it-plt');
+  const { attributor, request } = pair;
+  const [start, rest] = [request.ids.slice(0, request.firstPos), request.ids.slice(request.firstPos)];
+  await attributor.attribute(request);
+  for (const ids of [
+    [...start, ...rest.slice(1)],
+    [...start.toReversed(), ...rest],
+    [...start, ...rest.toReversed()],
+  ]) {
+    const { graph } = await attributor.attribute({ ...request, ids });
+    using fresh = await openPair('gemma3-it-plt');
+    const { graph: expected } = await fresh.attributor.attribute({ ...request, ids });
+    assert.deepEqual(graph.incoming.start, expected.incoming.start);
+    assert.deepEqual(graph.incoming.source, expected.incoming.source);
+    graph.incoming.weight.forEach((weight, edge) => {
+      closeTo(weight, expected.incoming.weight[edge], 1e-5, `edge ${edge} of ${ids}`);
+    });
+  }
+});

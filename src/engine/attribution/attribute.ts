@@ -13,6 +13,7 @@ import { RowStore } from './rowStore.ts';
 import { type PreparedPrompt, rowLimits, Search, type SearchSettings } from './search.ts';
 import { sharedFloats } from './sharedMemory.ts';
 import { findActiveFeatures, gatherSources, type Sources } from './sources.ts';
+import type { SpecialTokens } from './specialTokens.ts';
 import { needsPieces } from './sweepInPieces.ts';
 import { SweepSessions } from './sweepSessions.ts';
 import { meanOfUnembedding, type OutputTarget, outputTargets, type ResolvedTargets, softmax } from './targets.ts';
@@ -81,6 +82,8 @@ export class Attributor {
   #weights: CarryWeightStore | null = null;
   #meanUnembedding: Float64Array | null = null;
   #last: PreparedPrompt | null = null;
+  /** Most prompts begin with the same special tokens, which nothing after them changes. */
+  #special: { readonly key: string; readonly tokens: SpecialTokens } | null = null;
 
   /** @param provider where matrix products run */
   constructor(model: LanguageModel, set: TranscoderSet, provider: Provider = 'cpu') {
@@ -177,7 +180,10 @@ export class Attributor {
     );
     const local = new LocalModel(model, set, run, this.#weights);
     const sources = await gatherSources(local, encoder, active, request.firstPos, onLayer(nLayers));
-    const prepared = await prepareSweep(local, sources, this.#sessions);
+    const specialKey = `${request.ids.slice(0, request.firstPos)}`;
+    const known = this.#special?.key === specialKey ? this.#special.tokens : null;
+    const prepared = await prepareSweep(local, sources, this.#sessions, known);
+    this.#special = { key: specialKey, tokens: prepared.special };
     return {
       key: promptKey(request, options),
       prepared,

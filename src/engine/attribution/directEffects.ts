@@ -160,15 +160,14 @@ export type PreparedSweep = {
   shared: SharedSweep | null;
 };
 
+/** @param known those of an earlier prompt that begins with the same special tokens: nothing before them changes them */
 export async function prepareSweep(
   local: LocalModel,
   sources: Sources,
   sessions: SweepSessions,
+  known: SpecialTokens | null = null,
 ): Promise<PreparedSweep> {
-  const special = await carrySpecialTokens(
-    local,
-    Math.min(sources.firstPos, sources.nPos),
-    (await sessions.steps()).product,
-  );
+  const count = Math.min(sources.firstPos, sources.nPos);
+  const special = known ?? (await carrySpecialTokens(local, count, (await sessions.steps()).product));
   return { local, sources, sessions, special, work: { multiplications: 0 }, shared: null };
 }
