@@ -46,7 +46,7 @@ const megabyte = 2 ** 20;
 
 /** The engine process before it has read anything: Node, onnxruntime and its compiled steps (measured: 190 MB). */
 const baseBytes = 190 * megabyte;
-/** Pieces of pre-activations (`encode.ts`), and of encoders and the unembedding, two of each (`matrixProduct.ts`). */
+/** Pieces of pre-activations (`encode.ts`), and of encoders (`matrixProduct.ts`) and the unembedding (`transformer.ts`), two of each. */
 const largestPiece = 64 * megabyte;
 const smallPieces = 48 * megabyte;
 /** A thread that sweeps, with its steps and a batch's gradients. */
@@ -186,7 +186,7 @@ function memoryParts(size: TraceSize, machine: Machine): { name: string; bytes: 
  * 26 % where a 13th of what is active was attributed, 80 % where a 28,000th was).
  */
 function depthOf(attributed: number, active: number): number {
-  return Math.min(1, Math.max(0.25, 0.05 - 0.075 * Math.log(attributed / active)));
+  return Math.min(1, Math.max(0.25, 0.05 - 0.075 * Math.log(attributed / Math.max(1, active))));
 }
 
 function timeOf(size: TraceSize, machine: Machine): number {

@@ -141,6 +141,13 @@ test('the fewest most likely tokens are chosen that reach the wanted probability
   );
 });
 
+test('of equally likely tokens the first are chosen, most likely first, and what is no number never', () => {
+  const probabilities = Float64Array.of(Number.NaN, 0.2, 0.3, 0.2, Number.NaN, 0.3);
+  assert.deepEqual(mostLikely(probabilities, 3, 1), [2, 5, 1]);
+  assert.deepEqual(mostLikely(probabilities, 6, 1), [2, 5, 1, 3]);
+  assert.deepEqual(mostLikely(probabilities, 0, 1), []);
+});
+
 test('attributing all features one way or the other gives the same graph', async () => {
   using pair = await openPair('llama-plt-relu');
   const withNodes = (maxFeatureNodes: number | 'all') =>

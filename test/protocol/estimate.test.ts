@@ -67,6 +67,12 @@ for (const { seconds, bytes, ...size } of measured) {
   });
 }
 
+test('a trace with no position to explain from still takes what the model takes', () => {
+  const { seconds, bytes } = estimateTrace({ ...gemma2b, nSourcePositions: 0 }, laptop);
+  assert.ok(seconds > 1 && seconds < estimateTrace(gemma2b, laptop).seconds, String(seconds));
+  assert.ok(bytes > 0.3 * gigabyte, String(bytes));
+});
+
 test('over budget it says what to change, with numbers that then fit', () => {
   const long = { ...gemma2b, nTokens: 1500, maxFeatureNodes: 'adaptive' } as const;
   const small = { memory: 8 * gigabyte, cores: 8 };

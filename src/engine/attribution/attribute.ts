@@ -194,6 +194,7 @@ export class Attributor {
   /** Lets go of what is kept of the last prompt: the next trace computes everything. */
   forgetPrompt(): void {
     this.#last = null;
+    this.#special = null;
   }
 
   [Symbol.dispose](): void {

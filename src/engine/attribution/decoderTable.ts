@@ -1,6 +1,7 @@
 import { decoderRows, writtenAmounts } from '../transcoders/featureRows.ts';
 import type { TranscoderSet } from '../transcoders/transcoder.ts';
 import type { LocalModel, PositionRange } from './localModel.ts';
+import { addScaled } from './scaledRows.ts';
 import type { Scratch } from './scratch.ts';
 import {
   byFeature,
@@ -95,7 +96,7 @@ export function featureTable(
       places[place] = index;
       rowOf[place] = nRows + known;
       factors[place] = amounts[i];
-      addScaled(sums, pos * dModel, rows, (nRows + known) * dModel, amounts[i], dModel);
+      addScaled(rows, (nRows + known) * dModel, amounts[i], sums, pos * dModel, dModel);
     }
     nRows += features.length;
   }
@@ -159,16 +160,4 @@ function distinct(order: Uint32Array, feature: Uint32Array): Uint32Array {
   const features: number[] = [];
   for (const index of order) if (features.at(-1) !== feature[index]) features.push(feature[index]);
   return Uint32Array.from(features);
-}
-
-/** A loop of its own with nothing to check: compilers make it fast. */
-function addScaled(
-  sums: Float64Array,
-  sumPlace: number,
-  rows: Float32Array,
-  place: number,
-  factor: number,
-  length: number,
-): void {
-  for (let i = 0; i < length; i++) sums[sumPlace + i] += Math.fround(rows[place + i] * factor);
 }

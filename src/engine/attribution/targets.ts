@@ -78,11 +78,11 @@ export function mostLikely(probabilities: Float64Array, most: number, share: num
   const best: number[] = [];
   let least = Number.NEGATIVE_INFINITY;
   for (let id = 0; id < probabilities.length; id++) {
-    if (best.length >= most && !(probabilities[id] > least)) continue;
+    if (!(probabilities[id] > least)) continue;
     const place = best.findLastIndex((other) => probabilities[other] >= probabilities[id]) + 1;
     best.splice(place, 0, id);
     if (best.length > most) best.pop();
-    least = probabilities[best[best.length - 1]];
+    if (best.length === most) least = probabilities[best[most - 1]];
   }
   const chosen: number[] = [];
   let sum = 0;

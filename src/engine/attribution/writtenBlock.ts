@@ -2,6 +2,7 @@ import type { ActiveFeatures } from '../transcoders/encode.ts';
 import { decoderRows, writtenAmounts } from '../transcoders/featureRows.ts';
 import type { DecoderSlot, TranscoderSet } from '../transcoders/transcoder.ts';
 import type { PositionRange } from './localModel.ts';
+import { writeAndAdd, writeScaled } from './scaledRows.ts';
 import type { Scratch } from './scratch.ts';
 
 /** Decoder rows read at a time. */
@@ -127,50 +128,6 @@ export function byFeature({ feature }: ActiveFeatures, first: number, count: num
   const order = new Uint32Array(count);
   for (let index = 0; index < count; index++) order[index] = first + (keys[index] % 2 ** 24);
   return order;
-}
-
-/** to[toPlace + i] = from[fromPlace + i] · factor. A loop of its own with nothing to check: compilers make it fast. */
-function writeScaled(
-  from: Float32Array,
-  fromPlace: number,
-  factor: number,
-  to: Float32Array,
-  toPlace: number,
-  length: number,
-): void {
-  for (let i = 0; i < length; i++) to[toPlace + i] = from[fromPlace + i] * factor;
-}
-
-/** The same, and what is written is added to sums. Four at a time takes half the time of one by one. */
-function writeAndAdd(
-  from: Float32Array,
-  fromPlace: number,
-  factor: number,
-  to: Float32Array,
-  toPlace: number,
-  sums: Float64Array,
-  sumPlace: number,
-  length: number,
-): void {
-  let i = 0;
-  for (; i + 3 < length; i += 4) {
-    const a = Math.fround(from[fromPlace + i] * factor);
-    const b = Math.fround(from[fromPlace + i + 1] * factor);
-    const c = Math.fround(from[fromPlace + i + 2] * factor);
-    const d = Math.fround(from[fromPlace + i + 3] * factor);
-    to[toPlace + i] = a;
-    to[toPlace + i + 1] = b;
-    to[toPlace + i + 2] = c;
-    to[toPlace + i + 3] = d;
-    sums[sumPlace + i] += a;
-    sums[sumPlace + i + 1] += b;
-    sums[sumPlace + i + 2] += c;
-    sums[sumPlace + i + 3] += d;
-  }
-  for (; i < length; i++) {
-    to[toPlace + i] = from[fromPlace + i] * factor;
-    sums[sumPlace + i] += to[toPlace + i];
-  }
 }
 
 /** Cuts positions into ranges of at most `atOnce` whose blocks at this layer fit into `pieceBytes`. */
