@@ -126,6 +126,32 @@ test('a row that may keep only so many effects keeps the largest, and tells how 
   assert.ok(Math.abs(dropped - (1 - kept / store.sumOf(0))) < 1e-6 && dropped > 0.01);
 });
 
+test('what a target hands on is shared out among the nodes asked for, whatever others were asked for before', async () => {
+  using prompt = await openPrompt('llama-plt-relu');
+  const { sources, local } = prompt;
+  const row = (await prompt.effects())[sources.active.count];
+  const target = { layer: local.model.dimensions.nLayers, pos: sources.nPos - 1 };
+  for (const mostPerRow of [Number.POSITIVE_INFINITY, 40]) {
+    const store = new RowStore(sources, { keptShare: 1, mostPerRow });
+    addRow(store, sources, 0, target, row);
+    const kept = new Map(pickFrom(store, Uint32Array.from(row.keys())));
+    for (const step of [2, 3, 2, null, 5]) {
+      const list = Uint32Array.from(row.keys()).filter((column) => step !== null && column % step === 0);
+      const mask = new Uint8Array(row.length);
+      for (const column of list) mask[column] = 1;
+      const shares = new Float64Array(row.length);
+      store.addShares(0, 3, step === null ? null : { mask, list }, shares);
+      const counted = [...kept].filter(([column]) => step === null || mask[column]);
+      const whole = counted.reduce((sum, [, value]) => sum + Math.abs(value), 0);
+      const expected = new Float64Array(row.length);
+      for (const [column, value] of counted) expected[column] = (3 * Math.abs(value)) / whole;
+      shares.forEach((share, column) => {
+        assert.ok(Math.abs(share - expected[column]) < 1e-6, `column ${column}: ${share}, not ${expected[column]}`);
+      });
+    }
+  }
+});
+
 test('the effects of some sources, and the sizes of all, are those of the row, whether all of it is kept or a part', async () => {
   using prompt = await openPrompt('llama-plt-relu');
   const { sources, local } = prompt;
