@@ -1,7 +1,7 @@
 import process from 'node:process';
+import { AttributionWorkers } from '../../src/engine/attribution/attributionWorkers.ts';
 import { sharedFloats } from '../../src/engine/attribution/sharedMemory.ts';
 import type { SharedSweep } from '../../src/engine/attribution/sharedSweep.ts';
-import { SweepWorkers } from '../../src/engine/attribution/sweepWorkers.ts';
 
 // Sweeps on two threads with steps that take long and, after the milliseconds given, ends the process in the middle of
 // one; with `once`, sweeps one layer and leaves the process alone, its threads not ended.
@@ -50,7 +50,7 @@ const job = (layer: number) => {
   const batch = { targets: targets.map((_, row) => row), topLayer: layer, positions: { from: 0, to: nPos } };
   return { batches: [batch], targets, directions: new Float32Array(nRows * dModel) };
 };
-const workers = new SweepWorkers(2, dimensions);
+const workers = new AttributionWorkers(2, dimensions);
 const first = [job(1), job(1)];
 const then = isOnce ? [] : [job(nLayers), job(nLayers)];
 let swept = 0;

@@ -1,4 +1,5 @@
 import { mostEffectBytes } from '../../protocol/limits.ts';
+import type { AttributionWorkers } from './attributionWorkers.ts';
 import { type Batch, batchCost, groupBatches, planBatches, shareOut } from './batches.ts';
 import { SweepBuffers, type SweepPrompt, type Target } from './descent.ts';
 import type { LocalModel, PositionRange } from './localModel.ts';
@@ -8,7 +9,6 @@ import type { Sources } from './sources.ts';
 import { carrySpecialTokens, type SpecialTokens } from './specialTokens.ts';
 import { sweepBatches } from './sweepBatch.ts';
 import type { SweepSessions } from './sweepSessions.ts';
-import type { SweepWorkers } from './sweepWorkers.ts';
 import { tokenBlock, tokenColumn, type WrittenBlock } from './writtenBlock.ts';
 
 /**
@@ -77,7 +77,7 @@ async function sweepHere(
 async function sweepInWorkers(
   prepared: PreparedSweep,
   shared: SharedSweep,
-  workers: SweepWorkers,
+  workers: AttributionWorkers,
   { targets, batches, reading, rows, onBatch }: SweepJobs,
 ): Promise<void> {
   const { dModel } = shared.dimensions;

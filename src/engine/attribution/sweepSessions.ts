@@ -1,11 +1,11 @@
 import process from 'node:process';
 import type { ModelDimensions } from '../model/languageModel.ts';
 import type { Provider } from '../runtime/session.ts';
+import { AttributionWorkers, workerCount } from './attributionWorkers.ts';
 import { stepSize } from './batches.ts';
 import { keepsCarryWeights } from './carryWeights.ts';
 import { PieceSessions } from './pieceSessions.ts';
 import { createSteps, type SweepSteps } from './sweepSteps.ts';
-import { SweepWorkers, workerCount } from './sweepWorkers.ts';
 import { ThreadChoice } from './threadChoice.ts';
 
 /** Steps with fewer multiplications than this take less time than waking a second thread. */
@@ -22,11 +22,11 @@ export class SweepSessions {
   #one: SweepSteps | null = null;
   #pieces: PieceSessions | null = null;
   /** Where batches are swept beside each other; null: in this thread. */
-  readonly workers: SweepWorkers | null;
+  readonly workers: AttributionWorkers | null;
 
   /** @param nWorkers threads to sweep on; by default as many as make sense for the model, the device and the machine */
   constructor(dimensions: ModelDimensions, provider: Provider, nWorkers: number = usefulWorkers(dimensions, provider)) {
-    this.workers = nWorkers > 1 ? new SweepWorkers(nWorkers, dimensions) : null;
+    this.workers = nWorkers > 1 ? new AttributionWorkers(nWorkers, dimensions) : null;
     this.#dimensions = dimensions;
     this.#provider = provider;
     const isSmall = hasSmallSteps(dimensions);

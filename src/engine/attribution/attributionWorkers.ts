@@ -26,7 +26,7 @@ export type Swept = { readonly rows: readonly CutRow[]; readonly multiplications
  * Threads that sweep batches, each alone on a core: two batches on two cores take far less time than one after the other
  * on both, whose every product would end when the slower core ends.
  */
-export class SweepWorkers {
+export class AttributionWorkers {
   readonly #state = new WorkerState();
   readonly #lanes: Lane[];
   readonly #onExit = () => this.#state.waitUntilIdle();
@@ -150,5 +150,5 @@ class Lane {
 /** The worker's entry beside this file: a bundle beside the bundle, or the source beside the source. */
 function workerFile(): string {
   const own = fileURLToPath(import.meta.url);
-  return path.join(path.dirname(own), `sweepWorker${path.extname(own)}`);
+  return path.join(path.dirname(own), `attributionWorker${path.extname(own)}`);
 }

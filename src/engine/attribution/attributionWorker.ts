@@ -7,10 +7,10 @@ import { createSteps, type SweepSteps } from './sweepSteps.ts';
 import { type FromWorker, type ToWorker, type WorkerStart, WorkerState } from './workerMessages.ts';
 
 /**
- * A thread that sweeps batches on one core: what `SweepWorkers` starts. It holds compiled steps and scratch buffers, and
+ * A thread that sweeps batches on one core: what `AttributionWorkers` starts. It holds compiled steps and scratch buffers, and
  * a prompt only while that is swept.
  */
-class SweepWorker {
+class AttributionWorker {
   readonly #state: WorkerState;
   readonly #steps: SweepSteps;
   #prompt: SweepPrompt | null = null;
@@ -65,7 +65,9 @@ async function main(port: NonNullable<typeof parentPort>, { dimensions, memory }
   const state = new WorkerState(memory);
   const answer = (message: FromWorker) =>
     port.postMessage(message, message.type === 'swept' ? buffersOf(message.rows) : []);
-  const worker = await state.busy(async () => new SweepWorker(state, await createSteps(dimensions, { threads: 1 })));
+  const worker = await state.busy(
+    async () => new AttributionWorker(state, await createSteps(dimensions, { threads: 1 })),
+  );
   port.on('message', async (message: ToWorker) => {
     if (message.type === 'prompt') worker.setPrompt(message.prompt, message.limits);
     else if (message.type === 'forget') worker.forgetPrompt();
