@@ -258,11 +258,12 @@ test('a block of vectors of any width sums what it writes, in float32 as written
           shape: [count, dModel],
           isReversed: false,
           size: rows.length,
+          place: null,
           floats: (from, length, target = new Float32Array(length)) => {
             target.set(rows.subarray(from, from + length));
             return target;
           },
-          bytes: () => assert.fail('rows are asked for as numbers'),
+          bytes: (from, target) => target.set(new Uint8Array(rows.buffer, from, target.length)),
         };
         const slot = { writeLayer: 0, tensor, isTransposed: false, stride: dModel, offset: 0, scale: 1, gain: null };
         const set = { dModel, nFeatures: count, layers: [{ slots: [{ ...slot, onBias: null }] }] };

@@ -18,13 +18,17 @@ import { featureInput } from '../../src/engine/transcoders/tapPoint.ts';
 import type { OutputHook } from '../../src/engine/transcoders/transcoder.ts';
 import { goldenJson, goldensFolder } from './goldens.ts';
 
-/** A case of the goldens: its model, transcoders and prompt. @param patternBytes see `loadModel` */
-export async function openPair(name: string, patternBytes?: number) {
+/**
+ * A case of the goldens: its model, transcoders and prompt.
+ * @param patternBytes see `loadModel`
+ * @param nWorkers     see `Attributor`
+ */
+export async function openPair(name: string, patternBytes?: number, nWorkers?: number) {
   const fields = goldenJson(name, 'case.json');
   const folder = path.join(goldensFolder, name);
   const model = await loadModel(path.join(folder, String(fields.model)), { patternBytes });
   const set = loadTranscoders(path.join(folder, String(fields.transcoders)), model.dimensions);
-  const attributor = new Attributor(model, set);
+  const attributor = new Attributor(model, set, 'cpu', nWorkers);
   const request: AttributionRequest = {
     ids: fields.token_ids as number[],
     firstPos: Number(fields.zero_positions),

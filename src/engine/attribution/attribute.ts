@@ -7,12 +7,13 @@ import { type ActiveFeatures, Encoder } from '../transcoders/encode.ts';
 import type { TranscoderSet } from '../transcoders/transcoder.ts';
 import { CarryWeightStore } from './carryWeights.ts';
 import { prepareSweep } from './directEffects.ts';
+import { FeatureThreads } from './featureThreads.ts';
 import { LocalModel } from './localModel.ts';
 import { PhaseClock } from './phaseClock.ts';
 import { RowStore } from './rowStore.ts';
 import { type PreparedPrompt, rowLimits, Search, type SearchSettings } from './search.ts';
 import { sharedFloats } from './sharedMemory.ts';
-import { findActiveFeatures, gatherSources, type Sources } from './sources.ts';
+import { findActiveFeatures, gatherSources, rangesToEncode, type Sources } from './sources.ts';
 import type { SpecialTokens } from './specialTokens.ts';
 import { needsPieces } from './sweepInPieces.ts';
 import { SweepSessions } from './sweepSessions.ts';
@@ -78,6 +79,7 @@ export class Attributor {
   readonly set: TranscoderSet;
   readonly encoder: Encoder;
   readonly #provider: Provider;
+  readonly #nWorkers: number | undefined;
   #sessions: SweepSessions | null = null;
   #weights: CarryWeightStore | null = null;
   #meanUnembedding: Float64Array | null = null;
@@ -85,12 +87,16 @@ export class Attributor {
   /** Most prompts begin with the same special tokens, which nothing after them changes. */
   #special: { readonly key: string; readonly tokens: SpecialTokens } | null = null;
 
-  /** @param provider where matrix products run */
-  constructor(model: LanguageModel, set: TranscoderSet, provider: Provider = 'cpu') {
+  /**
+   * @param provider where matrix products run
+   * @param nWorkers threads that work beside each other; absent: as many as make sense
+   */
+  constructor(model: LanguageModel, set: TranscoderSet, provider: Provider = 'cpu', nWorkers?: number) {
+    this.#nWorkers = nWorkers;
     this.model = model;
     this.set = set;
     this.#provider = provider;
-    this.encoder = new Encoder(set, provider);
+    this.encoder = new Encoder(set, { provider });
   }
 
   /** Runs the phases in order. AbortError when the signal fires, checked between layers and batches. */
@@ -158,37 +164,39 @@ export class Attributor {
     const { model, set, encoder } = this;
     this.#last = null;
     // Threads start up while the model runs.
-    this.#sessions ??= new SweepSessions(model.dimensions, this.#provider);
+    this.#sessions ??= new SweepSessions(model.dimensions, this.#provider, this.#nWorkers, set);
     this.#weights ??= new CarryWeightStore(model, this.#sessions.workers !== null);
+    const { workers } = this.#sessions;
+    const { ids, firstPos, sourceMask = null } = request;
+    const threads = workers?.hasSet ? new FeatureThreads(workers, model, set) : null;
     const nLayers = set.layers.length;
-    await clock.step('forward', 0, nLayers);
-    const run = await model.forward(request.ids, {
-      logits: options.logits ?? 'last',
-      signal: options.signal,
-      onProgress: (done, total) => clock.report('forward', done, total),
-      newPattern: this.#weights.isShared ? sharedFloats : undefined,
-    });
     const onLayer = (from: number) => (layer: number) => clock.step('features', from + layer, 2 * nLayers);
-    const active = await findActiveFeatures(
-      model,
-      set,
-      encoder,
-      run,
-      request.firstPos,
-      onLayer(0),
-      request.sourceMask ?? null,
-    );
-    const local = new LocalModel(model, set, run, this.#weights);
-    const sources = await gatherSources(local, encoder, active, request.firstPos, onLayer(nLayers));
-    const specialKey = `${request.ids.slice(0, request.firstPos)}`;
-    const known = this.#special?.key === specialKey ? this.#special.tokens : null;
-    const prepared = await prepareSweep(local, sources, this.#sessions, known);
-    this.#special = { key: specialKey, tokens: prepared.special };
-    return {
-      key: promptKey(request, options),
-      prepared,
-      store: new RowStore(sources, rowLimits(request.settings, sources)),
-    };
+    await clock.step('forward', 0, nLayers);
+    try {
+      const run = await model.forward(ids, {
+        logits: options.logits ?? 'last',
+        signal: options.signal,
+        onProgress: (done, total) => clock.report('forward', done, total),
+        newPattern: this.#weights.isShared ? sharedFloats : undefined,
+      });
+      const active = threads
+        ? await threads.encode(run, rangesToEncode(sourceMask, firstPos, ids.length), onLayer(0))
+        : await findActiveFeatures(model, set, encoder, run, firstPos, onLayer(0), sourceMask);
+      const local = new LocalModel(model, set, run, this.#weights);
+      const sources = await gatherSources(local, encoder, active, firstPos, onLayer(nLayers), { threads });
+      const specialKey = `${ids.slice(0, firstPos)}`;
+      const known = this.#special?.key === specialKey ? this.#special.tokens : null;
+      const prepared = await prepareSweep(local, sources, this.#sessions, known);
+      this.#special = { key: specialKey, tokens: prepared.special };
+      return {
+        key: promptKey(request, options),
+        prepared,
+        store: new RowStore(sources, rowLimits(request.settings, sources)),
+      };
+    } catch (error) {
+      await threads?.stop();
+      throw error;
+    }
   }
 
   /** Lets go of what is kept of the last prompt: the next trace computes everything. */

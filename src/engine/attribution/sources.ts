@@ -6,11 +6,13 @@ import type { ForwardResult, LanguageModel } from '../model/languageModel.ts';
 import { type ActiveFeatures, type Encoder, joinActive } from '../transcoders/encode.ts';
 import { featureInput, featureOutput } from '../transcoders/tapPoint.ts';
 import type { TranscoderSet } from '../transcoders/transcoder.ts';
-import { bytesOfTables, type DecoderTable, featureTable, withErrorRows } from './decoderTable.ts';
+import { bytesOfTables, type DecoderTable, withErrorRows } from './decoderTable.ts';
+import type { FeatureThreads } from './featureThreads.ts';
 import type { LocalModel, PositionRange } from './localModel.ts';
 import { Scratch } from './scratch.ts';
 import { sharedFloats } from './sharedMemory.ts';
 import { canBeShared } from './sharedSweep.ts';
+import { type Written, writtenTo } from './written.ts';
 import {
   errorColumn,
   featureBlock,
@@ -37,9 +39,13 @@ export type Sources = SourceColumns & {
   readonly errors: readonly Float32Array[];
 };
 
-export type SourceLimits = {
+export type GatherOptions = {
+  /** Where what is kept is gathered; absent or null: in this thread. */
+  readonly threads?: FeatureThreads | null;
+  /** Of what features write that may be kept, and the same, each decoder row once. */
   readonly mostBytes?: number;
   readonly mostTableBytes?: number;
+  /** Memory that is free, in bytes. */
   readonly available?: number;
 };
 
@@ -56,7 +62,7 @@ export async function findActiveFeatures(
   onLayer: (layer: number) => Promise<void>,
   mask: Uint8Array | null = null,
 ): Promise<ActiveFeatures> {
-  const ranges = mask ? rangesOf(mask, firstPos) : [{ from: firstPos, to: run.nPos }];
+  const ranges = rangesToEncode(mask, firstPos, run.nPos);
   const parts: ActiveFeatures[] = [];
   for (let layer = 0; layer < set.layers.length; layer++) {
     await onLayer(layer);
@@ -67,6 +73,11 @@ export async function findActiveFeatures(
     }
   }
   return joinActive(parts);
+}
+
+/** Where features are sources of their own: all positions from the first, or the runs of ones of a mask. */
+export function rangesToEncode(mask: Uint8Array | null, firstPos: number, nPos: number): PositionRange[] {
+  return mask ? rangesOf(mask, firstPos) : [{ from: firstPos, to: nPos }];
 }
 
 /** Runs of ones from `firstPos` on. */
@@ -84,9 +95,6 @@ function rangesOf(mask: Uint8Array, firstPos: number): PositionRange[] {
 /**
  * Reads the active features' decoder rows and takes the transcoders' output apart from the model's. Where features are
  * no sources of their own, their layer's error holds all that the MLP writes but bias and skip.
- * @param limits.mostBytes of what features write that may be kept
- * @param limits.mostTableBytes the same, each decoder row once
- * @param limits.available memory that is free, in bytes
  */
 export async function gatherSources(
   local: LocalModel,
@@ -94,7 +102,12 @@ export async function gatherSources(
   active: ActiveFeatures,
   firstPos: number,
   onLayer: (layer: number) => Promise<void>,
-  { mostBytes = mostWrittenBytes, mostTableBytes = mostBytes, available = availableBytes() }: SourceLimits = {},
+  {
+    threads = null,
+    mostBytes = mostWrittenBytes,
+    mostTableBytes = mostBytes,
+    available = availableBytes(),
+  }: GatherOptions = {},
 ): Promise<Sources> {
   const { run, set } = local;
   const nLayers = set.layers.length;
@@ -117,31 +130,28 @@ export async function gatherSources(
   const errors: Float32Array[] = [];
   const scratch = new Scratch();
   const newArray = local.isShared ? sharedFloats : (length: number) => new Float32Array(length);
+  const isWhole = isKept || isTables;
+  const gathered = isWhole ? (threads?.gather(columns, all, isTables) ?? null) : null;
+  const gatheredHere = (layer: number, range: PositionRange) =>
+    writtenTo(columns, set, layer, range, isTables, scratch, isWhole ? newArray : null);
   for (let layer = 0; layer < nLayers; layer++) {
     await onLayer(layer);
-    const blocks: WrittenBlock[] = [];
     const decoded = new Float32Array(run.nPos * set.dModel);
-    for (let pos = 0; pos < run.nPos; pos++) decoded.set(set.decoderBias[layer], pos * set.dModel);
-    for (const range of isKept || isTables ? [all] : pieceRanges(columns, set, layer, all)) {
-      const sums = Float64Array.from(decoded.subarray(range.from * set.dModel, range.to * set.dModel));
-      if (isTables) {
-        tables.push(featureTable(columns, set, layer, range, scratch, newArray, sums));
-        decoded.set(sums, range.from * set.dModel);
-        continue;
-      }
-      const block = featureBlock(columns, set, layer, range, scratch, {
-        newVectors: isKept ? newArray : undefined,
-        sums,
-      });
-      decoded.set(sums, range.from * set.dModel);
-      if (isKept) blocks.push(block);
+    for (let pos = 0; pos < all.from; pos++) decoded.set(set.decoderBias[layer], pos * set.dModel);
+    const vectors: Written['vectors'][] = [];
+    for (const range of isWhole ? [all] : pieceRanges(columns, set, layer, all)) {
+      const written = gathered ? await gathered(layer) : gatheredHere(layer, range);
+      decoded.set(written.sums, range.from * set.dModel);
+      if (isWhole) vectors.push(written.vectors);
     }
     if (set.layers[layer].skip) {
       await encoder.addSkip(layer, featureInput(set.inputHook, local.model, run, layer), run.nPos, decoded);
     }
     const error = errorVectors(featureOutput(set.outputHook, run, layer), decoded, firstPos, set.dModel);
-    for (const block of blocks) written.push(withErrors(local, columns, block, layer, error));
-    if (isTables) withErrorRows(local, columns, tables[layer], layer, error);
+    for (const each of vectors) {
+      if ('rows' in each) tables.push(withErrorRows(local, columns, each, layer, error));
+      else written.push(withErrors(local, columns, each, layer, error));
+    }
     reconstruction.push(decoded);
     errors.push(error);
   }

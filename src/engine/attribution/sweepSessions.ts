@@ -1,6 +1,8 @@
 import process from 'node:process';
 import type { ModelDimensions } from '../model/languageModel.ts';
 import type { Provider } from '../runtime/session.ts';
+import { sentSet } from '../transcoders/sentSet.ts';
+import type { TranscoderSet } from '../transcoders/transcoder.ts';
 import { AttributionWorkers, workerCount } from './attributionWorkers.ts';
 import { stepSize } from './batches.ts';
 import { keepsCarryWeights } from './carryWeights.ts';
@@ -24,9 +26,17 @@ export class SweepSessions {
   /** Where batches are swept beside each other; null: in this thread. */
   readonly workers: AttributionWorkers | null;
 
-  /** @param nWorkers threads to sweep on; by default as many as make sense for the model, the device and the machine */
-  constructor(dimensions: ModelDimensions, provider: Provider, nWorkers: number = usefulWorkers(dimensions, provider)) {
-    this.workers = nWorkers > 1 ? new AttributionWorkers(nWorkers, dimensions) : null;
+  /**
+   * @param nWorkers threads to sweep on; by default as many as make sense for the model, the device and the machine
+   * @param set whose features these threads encode and gather, where they can read it; null: none
+   */
+  constructor(
+    dimensions: ModelDimensions,
+    provider: Provider,
+    nWorkers: number = usefulWorkers(dimensions, provider),
+    set: TranscoderSet | null = null,
+  ) {
+    this.workers = nWorkers > 1 ? new AttributionWorkers(nWorkers, dimensions, set && sentSet(set)) : null;
     this.#dimensions = dimensions;
     this.#provider = provider;
     const isSmall = hasSmallSteps(dimensions);

@@ -74,6 +74,11 @@ export class SafetensorsFile {
     }
   }
 
+  /** Good in every thread of the process until the file is closed. */
+  get descriptor(): number {
+    return this.#descriptor;
+  }
+
   /** The tensor of that name; UserError when there is none. */
   tensor(name: string): StoredTensor {
     const tensor = this.tensors.get(name);
@@ -218,8 +223,8 @@ function checkPlaces(file: string, tensors: StoredTensor[], dataStart: number, f
   }
 }
 
-/** One call reads at most 2 GB, and may read less than was asked for. */
-function readFully(descriptor: number, file: string, target: Uint8Array, position: number): void {
+/** Fills `target` from a place in a file; one call reads at most 2 GB, and may read less than was asked for. UserError when it ends before. */
+export function readFully(descriptor: number, file: string, target: Uint8Array, position: number): void {
   let done = 0;
   while (done < target.length) {
     const length = Math.min(target.length - done, 2 ** 30);

@@ -1,11 +1,15 @@
-import type { Provider } from '../runtime/session.ts';
 import { activate } from './activation.ts';
 import { encoderRows } from './featureRows.ts';
-import { MatrixProduct } from './matrixProduct.ts';
+import { MatrixProduct, type ProductOptions } from './matrixProduct.ts';
 import type { TranscoderSet } from './transcoder.ts';
 
-/** Numbers of one layer's pre-activations that are in memory at a time: longer prompts go in pieces. */
-const pieceSize = 2 ** 24;
+/** Numbers of one layer's pre-activations that are in memory at a time, unless told otherwise: longer prompts go in pieces. */
+const usualPieceSize = 2 ** 24;
+
+export type EncoderOptions = ProductOptions & {
+  /** Pre-activations in memory at a time. */
+  readonly pieceSize?: number;
+};
 
 /** Encoder rows kept for features that are asked for one by one: some megabytes. */
 const mostRows = 1024;
@@ -23,12 +27,14 @@ export type ActiveFeatures = {
 export class Encoder {
   readonly #set: TranscoderSet;
   readonly #product: MatrixProduct;
+  readonly #pieceSize: number;
   /** By layer and feature: the direction [dModel] that it reads. */
   readonly #rows = new Map<string, Float32Array>();
 
-  constructor(set: TranscoderSet, provider: Provider = 'cpu') {
+  constructor(set: TranscoderSet, options: EncoderOptions = {}) {
     this.#set = set;
-    this.#product = new MatrixProduct(provider);
+    this.#product = new MatrixProduct(options);
+    this.#pieceSize = options.pieceSize ?? usualPieceSize;
   }
 
   /**
@@ -108,7 +114,7 @@ export class Encoder {
   ): Promise<ActiveFeatures> {
     const { nFeatures, dModel } = this.#set;
     const found = new ActiveList();
-    const piece = Math.max(1, Math.floor(pieceSize / nFeatures));
+    const piece = Math.max(1, Math.floor(this.#pieceSize / nFeatures));
     for (let from = firstPos; from < nPos; from += piece) {
       const count = Math.min(piece, nPos - from);
       const part = input.subarray(from * dModel, (from + count) * dModel);

@@ -1,4 +1,5 @@
 import { type FloatTensor, wholeTensor } from './floatTensor.ts';
+import { readRows } from './readRows.ts';
 import type { DecoderSlot, StoredMatrix } from './transcoder.ts';
 
 /** Numbers in memory at a time while columns are picked. */
@@ -6,7 +7,7 @@ const chunkSize = 2 ** 22;
 
 /**
  * Decoder rows of the given features for one layer they write to, with the slot's scale and gains.
- * @param features ascending, so that the file is read forwards
+ * @param features ascending, so that near rows are read together
  * @param [into] where they may be written
  * @returns [features.length, dModel]
  */
@@ -43,12 +44,8 @@ function storedRows(
   dModel: number,
   rows: Float32Array = new Float32Array(features.length * dModel),
 ): Float32Array {
-  for (let index = 0; index < features.length; index++) {
-    const row = rows.subarray(index * dModel, (index + 1) * dModel);
-    if (index > 0 && features[index] === features[index - 1])
-      row.set(rows.subarray((index - 1) * dModel, index * dModel));
-    else slot.tensor.floats(features[index] * slot.stride + slot.offset, dModel, row);
-  }
+  const starts = Float64Array.from(features, (feature) => feature * slot.stride + slot.offset);
+  readRows(slot.tensor, starts, dModel, rows);
   return rows;
 }
 
@@ -60,8 +57,9 @@ function storedRows(
 export function encoderRows(encoder: StoredMatrix, features: ArrayLike<number>, dModel: number): Float32Array {
   const { tensor, isTransposed, scale } = encoder;
   const rows = isTransposed ? columns(tensor, features, dModel) : new Float32Array(features.length * dModel);
-  for (let index = 0; index < features.length && !isTransposed; index++) {
-    tensor.floats(features[index] * dModel, dModel, rows.subarray(index * dModel, (index + 1) * dModel));
+  if (!isTransposed) {
+    const starts = Float64Array.from(features, (feature) => feature * dModel);
+    readRows(tensor, starts, dModel, rows);
   }
   if (scale !== 1) scaleInPlace(rows, scale);
   return rows;

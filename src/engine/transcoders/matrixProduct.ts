@@ -11,8 +11,16 @@ import {
 import type { FloatTensor, FloatType } from './floatTensor.ts';
 import type { StoredMatrix } from './transcoder.ts';
 
-/** Bytes of a stored matrix that are in memory at a time. */
-const chunkBytes = 16 * 2 ** 20;
+/** Bytes of a stored matrix that are multiplied at a time, while as many are read. */
+const usualChunkBytes = 16 * 2 ** 20;
+
+/** Where and how products are made. */
+export type ProductOptions = {
+  readonly provider?: Provider;
+  /** As of a session; absent: ONNX Runtime's own choice. */
+  readonly threads?: number;
+  readonly chunkBytes?: number;
+};
 
 /**
  * Multiplies by matrices that stay in their files: read in chunks of rows, widened to float32 inside the graph.
@@ -20,14 +28,16 @@ const chunkBytes = 16 * 2 ** 20;
  */
 export class MatrixProduct {
   readonly #sessions = new Map<string, Promise<Session>>();
-  readonly #provider: Provider;
+  readonly #options: ProductOptions;
+  readonly #chunkBytes: number;
   /** One is computed with while the other is read into. */
   #buffers: [ArrayBuffer, ArrayBuffer] = [new ArrayBuffer(0), new ArrayBuffer(0)];
   /** What is being read into the second buffer. */
   #ahead: { readonly tensor: FloatTensor; readonly from: number; readonly done: Promise<void> } | null = null;
 
-  constructor(provider: Provider) {
-    this.#provider = provider;
+  constructor(options: ProductOptions) {
+    this.#options = options;
+    this.#chunkBytes = options.chunkBytes ?? usualChunkBytes;
   }
 
   /**
@@ -70,7 +80,7 @@ export class MatrixProduct {
   ): Promise<void> {
     const [nOut, nIn] = tensor.shape;
     const session = await this.#session(tensor.type, false);
-    const rows = rowsAtOnce(nIn);
+    const rows = this.#rowsAtOnce(nIn);
     for (let from = 0; from < nOut; from += rows) {
       const count = Math.min(rows, nOut - from);
       const w = await this.#read(tensor, from, count);
@@ -100,7 +110,7 @@ export class MatrixProduct {
   ): Promise<void> {
     const [nIn, nOut] = tensor.shape;
     const session = await this.#session(tensor.type, true);
-    const rows = rowsAtOnce(nOut);
+    const rows = this.#rowsAtOnce(nOut);
     for (let pos = 0; pos < nPos; pos++) {
       if (bias) y.set(bias, pos * nOut);
       else y.fill(0, pos * nOut, (pos + 1) * nOut);
@@ -151,7 +161,7 @@ export class MatrixProduct {
     if (!tensor.load || tensor.type === 'F64' || this.#ahead) return;
     const [nRows, rowLength] = tensor.shape;
     const from = firstRow * rowLength;
-    const count = Math.min(rowsAtOnce(rowLength), nRows - firstRow) * rowLength;
+    const count = Math.min(this.#rowsAtOnce(rowLength), nRows - firstRow) * rowLength;
     const bytes = count * bytesPer(tensor);
     const done = tensor.load(from * bytesPer(tensor), new Uint8Array(this.#room(1, bytes), 0, bytes));
     // Whoever needs it hears of an error.
@@ -165,18 +175,19 @@ export class MatrixProduct {
     return this.#buffers[index];
   }
 
+  #rowsAtOnce(rowLength: number): number {
+    return Math.max(1, Math.floor(this.#chunkBytes / (rowLength * 4)));
+  }
+
   #session(type: FloatType, isTransposed: boolean): Promise<Session> {
     const key = `${type === 'F64' ? 'F32' : type} ${isTransposed}`;
     const known = this.#sessions.get(key);
     if (known) return known;
-    const made = createSession(productGraph(type, isTransposed), { provider: this.#provider });
+    const { provider, threads } = this.#options;
+    const made = createSession(productGraph(type, isTransposed), { provider, threads });
     this.#sessions.set(key, made);
     return made;
   }
-}
-
-function rowsAtOnce(rowLength: number): number {
-  return Math.max(1, Math.floor(chunkBytes / (rowLength * 4)));
 }
 
 function isHalf(type: FloatType): boolean {

@@ -1,8 +1,7 @@
 import fs from 'node:fs';
 import { inflateRawSync } from 'node:zlib';
 import { UserError } from '../../protocol/errors.ts';
-import { widenHalfFloats } from '../runtime/widen.ts';
-import type { FloatTensor, FloatType } from './floatTensor.ts';
+import { type FloatTensor, type FloatType, floatsBy } from './floatTensor.ts';
 
 /** A set's file has five arrays; more than this is no transcoder. */
 const maxEntries = 1000;
@@ -202,10 +201,9 @@ function readArray(descriptor: number, file: string, entry: Entry): [string, Flo
   }
   const name = entry.name.replace(/\.npy$/, '');
   const bytes: FloatTensor['bytes'] = (from, target) => read(dataStart + from, target);
-  return [
-    name,
-    { name, file, type: stored.type, shape, isReversed, size, bytes, floats: floatsBy(stored.type, bytes) },
-  ];
+  const { type } = stored;
+  const place = entry.isCompressed ? null : { descriptor, offset: entry.dataOffset + dataStart };
+  return [name, { name, file, type, shape, isReversed, size, place, bytes, floats: floatsBy(type, bytes) }];
 }
 
 /** The header is a Python literal with exactly these three entries. */
@@ -228,24 +226,6 @@ function parseArrayHeader(
     throw refused(file, `gives ${shown(name)} no usable shape`);
   const isReversed = order === 'True' && shape.length > 1;
   return { description, shape: isReversed ? shape.reverse() : shape, isReversed };
-}
-
-function floatsBy(type: FloatType, bytes: FloatTensor['bytes']): FloatTensor['floats'] {
-  return (from, count, target = new Float32Array(count)) => {
-    const floats = target.subarray(0, count);
-    if (type === 'F32') {
-      bytes(from * 4, new Uint8Array(floats.buffer, floats.byteOffset, count * 4));
-    } else if (type === 'F64') {
-      const doubles = new Float64Array(count);
-      bytes(from * 8, new Uint8Array(doubles.buffer));
-      floats.set(doubles);
-    } else {
-      const halves = new Uint16Array(count);
-      bytes(from * 2, new Uint8Array(halves.buffer));
-      widenHalfFloats(halves, floats);
-    }
-    return floats;
-  };
 }
 
 function unpacked(fileRead: Read, file: string, entry: Entry): Read {

@@ -11,7 +11,11 @@ export const outputHooks = ['hook_mlp_out', 'mlp.hook_out'] as const;
 export type OutputHook = (typeof outputHooks)[number];
 
 /** A matrix as it is stored: [out, in] as `Linear` layers have it, or transposed. All of it counts times `scale`. */
-export type StoredMatrix = { readonly tensor: FloatTensor; readonly isTransposed: boolean; readonly scale: number };
+export type StoredMatrix<Tensor = FloatTensor> = {
+  readonly tensor: Tensor;
+  readonly isTransposed: boolean;
+  readonly scale: number;
+};
 
 /**
  * The decoder rows of a layer's features for one layer they write to: from number `feature · stride + offset` on; or
@@ -19,31 +23,31 @@ export type StoredMatrix = { readonly tensor: FloatTensor; readonly isTransposed
  *   (activation + onBias[feature]) · gain[feature] · scale · row
  * and one that is off nothing; without `onBias` that is the activation times its row.
  */
-export type DecoderSlot = {
+export type DecoderSlot<Tensor = FloatTensor> = {
   readonly writeLayer: number;
-  readonly tensor: FloatTensor;
+  readonly tensor: Tensor;
   readonly isTransposed: boolean;
   readonly stride: number;
   readonly offset: number;
   readonly scale: number;
   /** [feature]; null: 1. */
-  readonly gain: FloatTensor | null;
+  readonly gain: Tensor | null;
   /** [feature]; null: 0. */
-  readonly onBias: FloatTensor | null;
+  readonly onBias: Tensor | null;
 };
 
 /** One layer's encoder and where it writes. Weights lie in their files; vectors are in memory. */
-export type LayerTranscoder = {
+export type LayerTranscoder<Tensor = FloatTensor> = {
   /** [feature, dModel] */
-  readonly encoder: StoredMatrix;
+  readonly encoder: StoredMatrix<Tensor>;
   /** [feature] */
   readonly encoderBias: Float32Array;
   /** [feature]; null without JumpReLU. */
   readonly threshold: Float32Array | null;
   /** By layer written, ascending; per-layer sets have one. */
-  readonly slots: readonly DecoderSlot[];
+  readonly slots: readonly DecoderSlot<Tensor>[];
   /** [dModel, dModel], added to this layer's output as skip · input. */
-  readonly skip: StoredMatrix | null;
+  readonly skip: StoredMatrix<Tensor> | null;
 };
 
 /** What replaces a model's MLPs by sums of features. Owns its open files. */
