@@ -4,8 +4,9 @@ import { test } from 'node:test';
 import { keptShare } from '../../src/cli/keptShare.ts';
 import { forecast, mostInfluential, roundOfWanted, strictRound } from '../../src/engine/attribution/adaptive.ts';
 import { Attributor } from '../../src/engine/attribution/attribute.ts';
+import { nodeColumns } from '../../src/engine/attribution/nodeRows.ts';
 import { estimateInfluence, type KnownTarget, rankSources } from '../../src/engine/attribution/ranking.ts';
-import { type NodeColumns, RowStore } from '../../src/engine/attribution/rowStore.ts';
+import { RowStore } from '../../src/engine/attribution/rowStore.ts';
 import { loadModel } from '../../src/engine/model/loadModel.ts';
 import { loadTokenizer } from '../../src/engine/model/tokenizer.ts';
 import { loadTranscoders } from '../../src/engine/transcoders/load.ts';
@@ -73,10 +74,6 @@ function plainEstimate(
   return result;
 }
 
-function columnsOf(mask: Uint8Array): NodeColumns {
-  return { mask, list: Uint32Array.from([...mask.keys()].filter((column) => mask[column])) };
-}
-
 function allClose(actual: Float64Array, expected: Float64Array, tolerance: number, what: string): void {
   expected.forEach((value, index) => {
     closeTo(actual[index], value, tolerance, `${what} ${index}`);
@@ -120,7 +117,7 @@ test('sources that are no nodes are as if they were not there, whole rows or cut
     const mask = new Uint8Array(count).fill(1);
     for (let feature = 0; feature < active.count; feature += 2) mask[feature] = 0;
     const some = targets.filter(({ feature }, index) => feature === null || (mask[feature] && index % 3 === 0));
-    const { influence } = estimateInfluence(sources, store, some, columnsOf(mask));
+    const { influence } = estimateInfluence(sources, store, some, nodeColumns(mask));
     const expected = plainEstimate(all, some, (column) => mask[column] === 1);
     allClose(influence, expected, 1e-5, 'column');
     assert.ok(expected.some((value) => value > 0.01));

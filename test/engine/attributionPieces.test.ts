@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { nodeColumns } from '../../src/engine/attribution/nodeRows.ts';
+import { columnPlan } from '../../src/engine/attribution/rowColumns.ts';
+import { RowCutter } from '../../src/engine/attribution/rowCut.ts';
 import { RowStore } from '../../src/engine/attribution/rowStore.ts';
 import { Scratch } from '../../src/engine/attribution/scratch.ts';
 import { SizeClasses } from '../../src/engine/attribution/sizeClasses.ts';
@@ -126,6 +129,40 @@ test('a row that may keep only so many effects keeps the largest, and tells how 
   assert.ok(Math.abs(dropped - (1 - kept / store.sumOf(0))) < 1e-6 && dropped > 0.01);
 });
 
+test('effects of nodes are those of the row, whether they were laid ready with it or are asked for later', async () => {
+  using prompt = await openPrompt('llama-plt-relu');
+  const { sources, local } = prompt;
+  const row = (await prompt.effects())[sources.active.count];
+  const target = { layer: local.model.dimensions.nLayers, pos: sources.nPos - 1 };
+  for (const mostPerRow of [Number.POSITIVE_INFINITY, 40]) {
+    for (const step of [1, 2, 7]) {
+      const limits = { keptShare: 1, mostPerRow };
+      const nodes = nodeColumns(Uint8Array.from(row, (_, column) => (column % step === 0 ? 1 : 0)));
+      const later = new RowStore(sources, limits);
+      addRow(later, sources, 0, target, row);
+      const ready = new RowStore(sources, limits);
+      // What the store was last asked for says whose parts its rows bring along.
+      addRow(ready, sources, 1, target, row);
+      ready.addShares(1, 1, nodes, new Float64Array(nodes.list.length));
+      assert.equal(ready.nodes, nodes);
+      ready.add(0, new RowCutter(columnPlan(sources), limits, ready.nodes).cut(target, row));
+      const expected = pickFrom(later, nodes.list);
+      assert.ok(expected.length > 5);
+      for (const store of [later, ready]) {
+        const most = store.mostPickedOf(0, nodes);
+        const into = { source: new Uint32Array(most + 1), weight: new Float32Array(most + 1) };
+        const count = store.pickNodes(0, nodes, into, 1) - 1;
+        const picked = Array.from({ length: count }, (_, i) => [nodes.list[into.source[i + 1]], into.weight[i + 1]]);
+        assert.deepEqual(picked, expected);
+      }
+      const before = ready.bytes;
+      ready.drop(1);
+      ready.drop(0);
+      assert.ok(before > 0 && ready.bytes === 0, `${ready.bytes} of ${before} bytes`);
+    }
+  }
+});
+
 test('what a target hands on is shared out among the nodes asked for, whatever others were asked for before', async () => {
   using prompt = await openPrompt('llama-plt-relu');
   const { sources, local } = prompt;
@@ -136,11 +173,12 @@ test('what a target hands on is shared out among the nodes asked for, whatever o
     addRow(store, sources, 0, target, row);
     const kept = new Map(pickFrom(store, Uint32Array.from(row.keys())));
     for (const step of [2, 3, 2, null, 5]) {
-      const list = Uint32Array.from(row.keys()).filter((column) => step !== null && column % step === 0);
-      const mask = new Uint8Array(row.length);
-      for (const column of list) mask[column] = 1;
+      const mask = Uint8Array.from(row, (_, column) => (step !== null && column % step === 0 ? 1 : 0));
+      const nodes = step === null ? null : nodeColumns(mask);
+      const byPlace = new Float64Array(nodes?.list.length ?? row.length);
+      store.addShares(0, 3, nodes, byPlace);
       const shares = new Float64Array(row.length);
-      store.addShares(0, 3, step === null ? null : { mask, list }, shares);
+      for (const [place, share] of byPlace.entries()) shares[nodes?.list[place] ?? place] = share;
       const counted = [...kept].filter(([column]) => step === null || mask[column]);
       const whole = counted.reduce((sum, [, value]) => sum + Math.abs(value), 0);
       const expected = new Float64Array(row.length);

@@ -48,7 +48,7 @@ const shared: SharedSweep = {
 const job = (layer: number) => {
   const targets = Array.from({ length: nRows }, () => ({ layer, pos: nPos - 1 }));
   const batch = { targets: targets.map((_, row) => row), topLayer: layer, positions: { from: 0, to: nPos } };
-  return { batches: [batch], targets, directions: new Float32Array(nRows * dModel) };
+  return { batches: [batch], targets, directions: sharedFloats(nRows * dModel) };
 };
 const workers = new AttributionWorkers(2, dimensions);
 const first = [job(1), job(1)];
@@ -56,7 +56,7 @@ const then = isOnce ? [] : [job(nLayers), job(nLayers)];
 let swept = 0;
 await workers.sweep(
   shared,
-  { keptShare: 1, mostPerRow: Number.POSITIVE_INFINITY },
+  { limits: { keptShare: 1, mostPerRow: Number.POSITIVE_INFINITY } },
   async () => first.shift() ?? then.shift() ?? null,
   () => {
     swept++;

@@ -4,9 +4,11 @@ import { CarryWeightStore } from '../../src/engine/attribution/carryWeights.ts';
 import type { Target } from '../../src/engine/attribution/descent.ts';
 import { prepareSweep, sweep } from '../../src/engine/attribution/directEffects.ts';
 import { LocalModel } from '../../src/engine/attribution/localModel.ts';
-import { type CutRow, columnPlan, RowCutter, type RowLimits } from '../../src/engine/attribution/rowCut.ts';
+import { columnPlan } from '../../src/engine/attribution/rowColumns.ts';
+import { type CutRow, RowCutter, type RowLimits } from '../../src/engine/attribution/rowCut.ts';
 import { RowStore } from '../../src/engine/attribution/rowStore.ts';
 import { findActiveFeatures, gatherSources } from '../../src/engine/attribution/sources.ts';
+import { carrySpecialTokens } from '../../src/engine/attribution/specialTokens.ts';
 import { type PieceSizes, sweepInPieces } from '../../src/engine/attribution/sweepInPieces.ts';
 import { SweepSessions } from '../../src/engine/attribution/sweepSessions.ts';
 import type { SourceColumns } from '../../src/engine/attribution/writtenBlock.ts';
@@ -115,7 +117,12 @@ export async function openPrompt(name: string, options: PromptOptions = {}) {
      */
     effects: async (sizes: PieceSizes | null = null, copies = 1): Promise<Float32Array[]> => {
       using sessions = new SweepSessions(model.dimensions, 'cpu', workers);
-      const prepared = await prepareSweep(local, sources, sessions);
+      const special = await carrySpecialTokens(
+        local,
+        Math.min(request.firstPos, run.nPos),
+        (await sessions.steps()).product,
+      );
+      const prepared = prepareSweep(local, sources, sessions, special);
       const each = Array.from(active.layer, (layer, index) => ({ layer, pos: active.pos[index] }));
       each.push({ layer: model.dimensions.nLayers, pos: run.nPos - 1 });
       const targets = Array.from({ length: copies }, () => each).flat();

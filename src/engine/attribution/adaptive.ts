@@ -1,7 +1,8 @@
 import { cutAtShare } from '../../graph/prune.ts';
 import { mostAdaptiveFeatures } from '../../protocol/limits.ts';
+import { type NodeColumns, nodeColumns } from './nodeRows.ts';
 import { type Estimate, estimateInfluence, type KnownTarget } from './ranking.ts';
-import type { NodeColumns, RowStore } from './rowStore.ts';
+import type { RowStore } from './rowStore.ts';
 import type { SourceColumns } from './writtenBlock.ts';
 
 /**
@@ -129,10 +130,7 @@ function chooseNodes(
   mask.set(isKnown);
   const room = mostAdaptiveFeatures - isKnown.reduce((sum, is) => sum + is, 0);
   for (const feature of influentialOnes(rest, influence, room)) mask[feature] = 1;
-  const list = new Uint32Array(mask.reduce((sum, is) => sum + is, 0));
-  let next = 0;
-  for (let column = 0; column < count; column++) if (mask[column]) list[next++] = column;
-  return { mask, list };
+  return nodeColumns(mask);
 }
 
 /** @param influence [source column] 0 where a source does not count */

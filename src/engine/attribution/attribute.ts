@@ -14,7 +14,7 @@ import { RowStore } from './rowStore.ts';
 import { type PreparedPrompt, rowLimits, Search, type SearchSettings } from './search.ts';
 import { sharedFloats } from './sharedMemory.ts';
 import { findActiveFeatures, gatherSources, rangesToEncode, type Sources } from './sources.ts';
-import type { SpecialTokens } from './specialTokens.ts';
+import { carrySpecialTokens, type SpecialTokens } from './specialTokens.ts';
 import { needsPieces } from './sweepInPieces.ts';
 import { SweepSessions } from './sweepSessions.ts';
 import { meanOfUnembedding, type OutputTarget, outputTargets, type ResolvedTargets, softmax } from './targets.ts';
@@ -119,9 +119,10 @@ export class Attributor {
     await search.run();
 
     await clock.step('influence', 0, 1);
-    const { selected, unexpandedInfluence, outsideInfluence, estimate } = search.finish();
+    const found = search.finish();
+    const { selected, unexpandedInfluence, outsideInfluence, estimate } = found;
     const keepsRows = prompt.store.bytes <= mostKeptBytes;
-    const graph = search.buildGraph(selected, keepsRows);
+    const graph = search.buildGraph(found, keepsRows);
     // The runs of prompts that are swept in pieces are themselves too large to keep.
     this.#last = keepsRows && !needsPieces(prepared) && sizeOf(sources) <= mostKeptBytes ? prompt : null;
     const nodeInfluence = estimate?.influence ?? influence(graph.incoming, graph.outputWeight);
@@ -183,11 +184,11 @@ export class Attributor {
         ? await threads.encode(run, rangesToEncode(sourceMask, firstPos, ids.length), onLayer(0))
         : await findActiveFeatures(model, set, encoder, run, firstPos, onLayer(0), sourceMask);
       const local = new LocalModel(model, set, run, this.#weights);
+      // While other threads gather.
+      const special = this.#carrySpecial(local, ids.slice(0, firstPos));
+      special.catch(() => {});
       const sources = await gatherSources(local, encoder, active, firstPos, onLayer(nLayers), { threads });
-      const specialKey = `${ids.slice(0, firstPos)}`;
-      const known = this.#special?.key === specialKey ? this.#special.tokens : null;
-      const prepared = await prepareSweep(local, sources, this.#sessions, known);
-      this.#special = { key: specialKey, tokens: prepared.special };
+      const prepared = prepareSweep(local, sources, this.#sessions, await special);
       return {
         key: promptKey(request, options),
         prepared,
@@ -197,6 +198,15 @@ export class Attributor {
       await threads?.stop();
       throw error;
     }
+  }
+
+  /** The special tokens at the start of a prompt, carried up: those of the last prompt, if they are the same. */
+  async #carrySpecial(local: LocalModel, ids: readonly number[]): Promise<SpecialTokens> {
+    const key = `${ids}`;
+    if (this.#special?.key === key) return this.#special.tokens;
+    const tokens = await carrySpecialTokens(local, ids.length, (await this.#sessions!.steps()).product);
+    this.#special = { key, tokens };
+    return tokens;
   }
 
   /** Lets go of what is kept of the last prompt: the next trace computes everything. */

@@ -4,7 +4,8 @@ import { type ActiveFeatures, Encoder, joinActive } from '../transcoders/encode.
 import { receivedSet, type SentSet } from '../transcoders/sentSet.ts';
 import type { TranscoderSet } from '../transcoders/transcoder.ts';
 import { SweepBuffers, type SweepPrompt } from './descent.ts';
-import { type CutRow, RowCutter, type RowLimits } from './rowCut.ts';
+import type { NodeColumns } from './nodeRows.ts';
+import { RowCutter, type RowLimits } from './rowCut.ts';
 import { Scratch } from './scratch.ts';
 import { sharedFloats } from './sharedMemory.ts';
 import { promptFromShared, type SharedSweep } from './sharedSweep.ts';
@@ -46,9 +47,9 @@ class AttributionWorker {
     this.#encoder = this.#set && new Encoder(this.#set, { threads: 1, ...encoderLimits });
   }
 
-  setPrompt(shared: SharedSweep, limits: RowLimits): void {
+  setPrompt(shared: SharedSweep, limits: RowLimits, nodes: NodeColumns | null): void {
     this.#prompt = promptFromShared(shared);
-    this.#cutter = new RowCutter(shared.plan, limits);
+    this.#cutter = new RowCutter(shared.plan, limits, nodes, sharedFloats);
   }
 
   forgetPrompt(): void {
@@ -101,22 +102,14 @@ class AttributionWorker {
   }
 }
 
-/** What moves to the other thread instead of being copied. */
-function buffersOf(answer: Answers[keyof Answers]): ArrayBuffer[] {
-  const rows: readonly CutRow[] = 'rows' in answer ? answer.rows : [];
-  return rows
-    .flatMap(({ values, columns }) => (columns ? [values, columns] : [values]))
-    .map((array) => array.buffer as ArrayBuffer);
-}
-
 async function main(port: NonNullable<typeof parentPort>, { dimensions, memory, set }: WorkerStart): Promise<void> {
   const state = new WorkerState(memory);
-  const send = (message: FromWorker, moved: ArrayBuffer[] = []) => port.postMessage(message, moved);
+  const send = (message: FromWorker) => port.postMessage(message);
   const worker = await state.busy(
     async () => new AttributionWorker(state, await createSteps(dimensions, { threads: 1 }), set),
   );
   const take = async (message: ToWorker): Promise<void> => {
-    if (message.type === 'prompt') worker.setPrompt(message.prompt, message.limits);
+    if (message.type === 'prompt') worker.setPrompt(message.prompt, message.limits, message.nodes);
     else if (message.type === 'forget') worker.forgetPrompt();
     else if (message.type === 'close') {
       worker[Symbol.dispose]();
@@ -124,7 +117,7 @@ async function main(port: NonNullable<typeof parentPort>, { dimensions, memory, 
     } else {
       try {
         const answer = await state.busy(() => worker.answer(message));
-        send({ type: 'answer', answer }, buffersOf(answer));
+        send({ type: 'answer', answer });
       } catch (error) {
         send({ type: 'failed', error: toWire(error) });
       }

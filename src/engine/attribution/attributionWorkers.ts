@@ -7,7 +7,7 @@ import { fromWire } from '../../protocol/errors.ts';
 import { mostSweepThreads } from '../../protocol/limits.ts';
 import type { ModelDimensions } from '../model/languageModel.ts';
 import type { SentSet } from '../transcoders/sentSet.ts';
-import type { RowLimits } from './rowCut.ts';
+import type { RowTaker } from './directEffects.ts';
 import type { SharedSweep } from './sharedSweep.ts';
 import {
   type Answers,
@@ -87,17 +87,18 @@ export class AttributionWorkers {
   /**
    * Sweeps batches of one prompt, as many at a time as there are workers. When `next` or `done` throws, the rest is
    * given up and the error passed on.
+   * @param rows how much of each row is kept
    * @param next gives what to sweep; null: there is none left
    * @param done takes what came of it
    */
   async sweep<Job extends SweepJob>(
     prompt: SharedSweep,
-    limits: RowLimits,
+    rows: RowsKept,
     next: () => Promise<Job | null>,
     done: (job: Job, swept: Swept) => void,
   ): Promise<void> {
     const run = async (lane: Lane) => {
-      lane.begin(prompt, limits);
+      lane.begin(prompt, rows);
       try {
         for (let job = await next(); job; job = await next()) {
           const { batches, targets, directions } = job;
@@ -126,6 +127,8 @@ export class AttributionWorkers {
     for (const lane of this.#lanes) lane[Symbol.dispose]();
   }
 }
+
+type RowsKept = Pick<RowTaker, 'limits' | 'nodes'>;
 
 /** Batches to sweep side by side. */
 export type SweepJob = Pick<BatchesToSweep, 'batches' | 'targets' | 'directions'>;
@@ -169,10 +172,10 @@ class Lane {
     });
   }
 
-  begin(prompt: SharedSweep, limits: RowLimits): void {
+  begin(prompt: SharedSweep, { limits, nodes = null }: RowsKept): void {
     this.#isSweeping = true;
     this.#worker.ref();
-    this.#post({ type: 'prompt', prompt, limits });
+    this.#post({ type: 'prompt', prompt, limits, nodes });
   }
 
   end(): void {
@@ -186,7 +189,8 @@ class Lane {
   }
 
   #post(message: ToWorker): void {
-    this.#worker.postMessage(message, message.type === 'batches' ? [message.directions.buffer as ArrayBuffer] : []);
+    // Nothing is moved: once a buffer has been, each access to any typed array checks whether its own was, for good.
+    this.#worker.postMessage(message);
   }
 
   #take(message: FromWorker): void {

@@ -3,10 +3,13 @@ import type { AttributionWorkers } from './attributionWorkers.ts';
 import { type Batch, batchCost, groupBatches, planBatches, shareOut } from './batches.ts';
 import { SweepBuffers, type SweepPrompt, type Target } from './descent.ts';
 import type { LocalModel, PositionRange } from './localModel.ts';
-import { type CutRow, columnPlan, RowCutter, type RowLimits } from './rowCut.ts';
+import type { NodeColumns } from './nodeRows.ts';
+import { columnPlan } from './rowColumns.ts';
+import { type CutRow, RowCutter, type RowLimits } from './rowCut.ts';
+import { sharedFloats } from './sharedMemory.ts';
 import { type SharedSweep, sharedSweep, withPrivateCopies } from './sharedSweep.ts';
 import type { Sources } from './sources.ts';
-import { carrySpecialTokens, type SpecialTokens } from './specialTokens.ts';
+import type { SpecialTokens } from './specialTokens.ts';
 import { sweepBatches } from './sweepBatch.ts';
 import type { SweepSessions } from './sweepSessions.ts';
 import { tokenBlock, tokenColumn, type WrittenBlock } from './writtenBlock.ts';
@@ -38,6 +41,8 @@ export async function sweep(
 /** Who takes the effects on targets, and how much of them. */
 export type RowTaker = {
   readonly limits: RowLimits;
+  /** Where rows are read again and again; absent or null: not known yet. */
+  readonly nodes?: NodeColumns | null;
   readonly take: (target: number, row: CutRow) => void;
 };
 
@@ -56,7 +61,7 @@ async function sweepHere(
 ): Promise<void> {
   const { sessions, work, sources } = prepared;
   const { count } = sources;
-  const cutter = new RowCutter(columnPlan(sources), rows.limits);
+  const cutter = new RowCutter(columnPlan(sources), rows.limits, rows.nodes);
   const prompt = promptOf(prepared);
   const buffers = new SweepBuffers();
   let done = 0;
@@ -86,20 +91,34 @@ async function sweepInWorkers(
     (a, b) => batchCost(b, targets) - batchCost(a, targets),
   );
   const left = groupBatches(sorted, workers.count, rowsTogether(prepared));
+  const nextJob = async () => {
+    const group = left.shift();
+    if (!group) return null;
+    const places = group.flatMap((batch) => batch.targets);
+    const directions = sharedFloats(places.length * dModel);
+    for (const [row, target] of places.entries()) directions.set(reading(target), row * dModel);
+    let row = 0;
+    const numbered = group.map((batch) => ({ ...batch, targets: batch.targets.map(() => row++) }));
+    return { batches: numbered, targets: places.map((target) => targets[target]), directions, places };
+  };
+  // The next one is made ready while the workers are busy with others.
+  let ahead: ReturnType<typeof nextJob> | null = null;
+  const makeReady = () => {
+    ahead ??= nextJob();
+    // Whoever takes it hears of an error.
+    ahead.catch(() => {});
+    return ahead;
+  };
   let done = 0;
   await workers.sweep(
     shared,
-    rows.limits,
+    rows,
     async () => {
       await onBatch(done);
-      const group = left.shift();
-      if (!group) return null;
-      const places = group.flatMap((batch) => batch.targets);
-      const directions = new Float32Array(places.length * dModel);
-      for (const [row, target] of places.entries()) directions.set(reading(target), row * dModel);
-      let row = 0;
-      const numbered = group.map((batch) => ({ ...batch, targets: batch.targets.map(() => row++) }));
-      return { batches: numbered, targets: places.map((target) => targets[target]), directions, places };
+      const job = makeReady();
+      ahead = null;
+      setImmediate(makeReady);
+      return job;
     },
     ({ places }, swept) => {
       prepared.work.multiplications += swept.multiplications;
@@ -160,14 +179,11 @@ export type PreparedSweep = {
   shared: SharedSweep | null;
 };
 
-/** @param known those of an earlier prompt that begins with the same special tokens: nothing before them changes them */
-export async function prepareSweep(
+export function prepareSweep(
   local: LocalModel,
   sources: Sources,
   sessions: SweepSessions,
-  known: SpecialTokens | null = null,
-): Promise<PreparedSweep> {
-  const count = Math.min(sources.firstPos, sources.nPos);
-  const special = known ?? (await carrySpecialTokens(local, count, (await sessions.steps()).product));
+  special: SpecialTokens,
+): PreparedSweep {
   return { local, sources, sessions, special, work: { multiplications: 0 }, shared: null };
 }

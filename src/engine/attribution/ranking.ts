@@ -1,4 +1,5 @@
-import type { NodeColumns, RowStore } from './rowStore.ts';
+import type { NodeColumns } from './nodeRows.ts';
+import type { RowStore } from './rowStore.ts';
 import type { SourceColumns } from './writtenBlock.ts';
 
 /** Row sums below this count as this while features are ranked (the reference implementation's clamp). */
@@ -51,15 +52,18 @@ export function estimateInfluence(
   known: readonly KnownTarget[],
   nodes: NodeColumns | null,
 ): Estimate {
-  const { nLayers, nPos, active, count } = columns;
-  const influence = new Float64Array(count);
+  const { nLayers, nPos, active, count, featureStart } = columns;
+  // By node where only nodes count: theirs are few enough to stay in the processor's cache.
+  const influence = new Float64Array(nodes ? nodes.list.length : count);
+  const placeOf = (column: number) => (nodes ? nodes.before[column] : column);
   const handedOn = new Float64Array(known.length);
-  const isKnown = new Uint8Array(active.count);
+  const isKnown = new Uint8Array(placeOf(active.count));
   // By layer and position: the features' places in `known`.
   const places: number[][][] = Array.from({ length: nLayers }, () => Array.from({ length: nPos }, () => []));
   known.forEach(({ layer, feature }, index) => {
     if (feature === null) return;
-    isKnown[feature] = 1;
+    if (nodes && !nodes.mask[feature]) throw new Error(`feature ${feature} is known and no node`);
+    isKnown[placeOf(feature)] = 1;
     places[layer][active.pos[feature]].push(index);
   });
   const handOn = (index: number, amount: number) => {
@@ -70,33 +74,34 @@ export function estimateInfluence(
     if (feature === null) handOn(index, weight);
   });
   for (let layer = nLayers - 1; layer >= 0; layer--) {
-    const unknown = unknownAt(columns, layer, influence, isKnown);
     const stoodIn = new Float64Array(nPos);
     let nearest = -1;
     for (let pos = 0; pos < nPos; pos++) {
       if (places[layer][pos].length > 0) nearest = pos;
-      if (nearest >= 0) stoodIn[nearest] += unknown[pos];
+      if (nearest < 0) continue;
+      const first = placeOf(featureStart[layer * nPos + pos]);
+      const last = placeOf(featureStart[layer * nPos + pos + 1]);
+      stoodIn[nearest] += unknownBetween(first, last, influence, isKnown);
     }
     places[layer].forEach((targets, pos) => {
-      for (const index of targets) handOn(index, influence[known[index].feature!] + stoodIn[pos] / targets.length);
+      for (const index of targets) {
+        handOn(index, influence[placeOf(known[index].feature!)] + stoodIn[pos] / targets.length);
+      }
     });
   }
-  return { influence, handedOn };
+  return { influence: nodes ? byColumn(influence, nodes, count) : influence, handedOn };
 }
 
-/** [pos] influence that has reached features of the layer that are not known */
-function unknownAt(
-  { nPos, featureStart }: SourceColumns,
-  layer: number,
-  influence: Float64Array,
-  isKnown: Uint8Array,
-): Float64Array {
-  const sums = new Float64Array(nPos);
-  for (let pos = 0; pos < nPos; pos++) {
-    const end = featureStart[layer * nPos + pos + 1];
-    for (let feature = featureStart[layer * nPos + pos]; feature < end; feature++) {
-      if (!isKnown[feature]) sums[pos] += influence[feature];
-    }
-  }
-  return sums;
+/** Influence that has reached features that are not known, of those first … last − 1. */
+function unknownBetween(first: number, last: number, influence: Float64Array, isKnown: Uint8Array): number {
+  let sum = 0;
+  for (let place = first; place < last; place++) if (!isKnown[place]) sum += influence[place];
+  return sum;
+}
+
+/** [source column] from [node]; 0 for what is no node */
+function byColumn(values: Float64Array, { list }: NodeColumns, count: number): Float64Array {
+  const result = new Float64Array(count);
+  for (let node = 0; node < list.length; node++) result[list[node]] = values[node];
+  return result;
 }

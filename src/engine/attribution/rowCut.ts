@@ -1,6 +1,8 @@
 import type { Target } from './descent.ts';
+import { type NodeColumns, type NodeRow, nodeRowOf } from './nodeRows.ts';
+import { type ColumnPlan, type ColumnRange, type NewFloats, type RowEffects, rangesOf } from './rowColumns.ts';
+import { Scratch } from './scratch.ts';
 import { SizeClasses } from './sizeClasses.ts';
-import type { SourceColumns } from './writtenBlock.ts';
 
 /** How much of each row is kept. */
 export type RowLimits = {
@@ -10,50 +12,15 @@ export type RowLimits = {
   readonly mostPerRow: number;
 };
 
-/** Where the columns of which layer and position are. */
-export type ColumnPlan = Pick<SourceColumns, 'nLayers' | 'nPos' | 'firstPos' | 'featureStart'> & {
-  readonly nFeatures: number;
-};
-
-export function columnPlan({ nLayers, nPos, firstPos, featureStart, active }: SourceColumns): ColumnPlan {
-  return { nLayers, nPos, firstPos, featureStart, nFeatures: active.count };
-}
-
-/** A half-open range of source columns. */
-export type ColumnRange = { readonly from: number; readonly to: number };
-
 /** What is kept of the effects on a target. */
-export type CutRow = {
-  readonly target: Target;
-  /** Effects of the sources in `columns`. */
-  readonly values: Float32Array;
-  /** Null: the values of all columns that can reach the target, in order. */
-  readonly columns: Uint32Array | null;
+export type CutRow = RowEffects & {
   /** Σ |effect| of all sources, those that are not kept included. */
   readonly sum: number;
   /** The part of it that is not kept. */
   readonly dropped: number;
+  /** The part of the row at nodes, where the cutter was told of some. */
+  readonly atNodes: NodeRow | null;
 };
-
-/** The columns of what can reach a target: features, then errors, of the layers below up to its position, then tokens. */
-export function rangesOf(
-  { nLayers, nPos, firstPos, featureStart, nFeatures }: ColumnPlan,
-  { layer, pos }: Target,
-): ColumnRange[] {
-  const ranges: ColumnRange[] = [];
-  if (pos >= firstPos) {
-    for (let below = 0; below < layer; below++) {
-      ranges.push({ from: featureStart[below * nPos + firstPos], to: featureStart[below * nPos + pos + 1] });
-    }
-    for (let below = 0; below < layer; below++) {
-      const start = nFeatures + below * nPos;
-      ranges.push({ from: start + firstPos, to: start + pos + 1 });
-    }
-  }
-  const tokens = nFeatures + nLayers * nPos;
-  ranges.push({ from: tokens, to: tokens + pos + 1 });
-  return ranges.filter(({ from, to }) => to > from);
-}
 
 /**
  * Takes of a swept row what is to be kept: the columns that can reach its target, and of these all, or the largest that
@@ -62,18 +29,40 @@ export function rangesOf(
 export class RowCutter {
   readonly #plan: ColumnPlan;
   readonly #limits: RowLimits;
+  readonly #nodes: NodeColumns | null;
   readonly #classes = new SizeClasses();
-  #scratch = new Uint32Array(0);
+  readonly #newFloats: NewFloats;
+  readonly #scratch = new Scratch();
+  #columns = new Uint32Array(0);
 
-  constructor(plan: ColumnPlan, limits: RowLimits) {
+  /**
+   * @param nodes what rows are read at again and again; null: not known yet
+   * @param newFloats gives the arrays of rows
+   */
+  constructor(
+    plan: ColumnPlan,
+    limits: RowLimits,
+    nodes: NodeColumns | null = null,
+    newFloats: NewFloats = (length) => new Float32Array(length),
+  ) {
+    this.#nodes = nodes;
     this.#plan = plan;
     this.#limits = limits;
+    this.#newFloats = newFloats;
   }
 
   /** @param effects [source column] */
   cut(target: Target, effects: Float32Array): CutRow {
+    const row = this.#cut(target, effects);
+    return this.#nodes ? { ...row, atNodes: nodeRowOf(row, this.#plan, this.#nodes, this.#newFloats) } : row;
+  }
+
+  #cut(target: Target, effects: Float32Array): CutRow {
     const ranges = rangesOf(this.#plan, target);
-    const values = new Float32Array(ranges.reduce((count, { from, to }) => count + to - from, 0));
+    const count = ranges.reduce((all, { from, to }) => all + to - from, 0);
+    const { keptShare, mostPerRow } = this.#limits;
+    const isCut = keptShare < 1 || count > mostPerRow;
+    const values = isCut ? this.#scratch.floats('row', count) : this.#newFloats(count);
     let next = 0;
     let sum = 0;
     for (const { from, to } of ranges) {
@@ -82,12 +71,13 @@ export class RowCutter {
         sum += Math.abs(effects[column]);
       }
     }
-    const { keptShare, mostPerRow } = this.#limits;
-    const isCut = keptShare < 1 || values.length > mostPerRow;
-    return isCut ? this.#largest(target, ranges, values, sum) : { target, values, columns: null, sum, dropped: 0 };
+    return isCut ? this.#largest(target, ranges, values, sum) : whole(target, values, sum);
   }
 
-  /** Only the largest values, up to the share and the number that are kept; all of them where that takes less memory. */
+  /**
+   * Only the largest values, up to the share and the number that are kept; all of them where that takes less memory.
+   * @param values good until the next row
+   */
   #largest(target: Target, ranges: readonly ColumnRange[], values: Float32Array, sum: number): CutRow {
     const { keptShare, mostPerRow } = this.#limits;
     const cut =
@@ -96,12 +86,14 @@ export class RowCutter {
         : { least: 0, count: values.reduce((count, value) => (value === 0 ? count : count + 1), 0) };
     // An effect that is kept alone takes its column's number beside it.
     if (values.length <= mostPerRow && cut.count > values.length / 2) {
-      return { target, values, columns: null, sum, dropped: 0 };
+      const all = this.#newFloats(values.length);
+      all.set(values);
+      return whole(target, all, sum);
     }
     const above = cut.count > mostPerRow ? this.#classes.cutAtCount(values, mostPerRow) : 0;
     const all = this.#columnsOf(ranges, values.length);
-    const columns = new Uint32Array(Math.min(cut.count, mostPerRow));
-    const kept = new Float32Array(columns.length);
+    const kept = this.#newFloats(Math.min(cut.count, mostPerRow));
+    const columns = new Uint32Array(this.#newFloats(kept.length).buffer);
     let next = 0;
     let keptSum = 0;
     for (let place = 0; place < values.length; place++) {
@@ -112,13 +104,18 @@ export class RowCutter {
       keptSum += size;
     }
     const dropped = Math.max(0, sum - keptSum);
-    return { target, values: kept.subarray(0, next), columns: columns.subarray(0, next), sum, dropped };
+    const parts = { values: kept.subarray(0, next), columns: columns.subarray(0, next) };
+    return { target, ...parts, sum, dropped, atNodes: null };
   }
 
   #columnsOf(ranges: readonly ColumnRange[], count: number): Uint32Array {
-    if (this.#scratch.length < count) this.#scratch = new Uint32Array(count);
+    if (this.#columns.length < count) this.#columns = new Uint32Array(count);
     let next = 0;
-    for (const { from, to } of ranges) for (let column = from; column < to; column++) this.#scratch[next++] = column;
-    return this.#scratch.subarray(0, count);
+    for (const { from, to } of ranges) for (let column = from; column < to; column++) this.#columns[next++] = column;
+    return this.#columns.subarray(0, count);
   }
+}
+
+function whole(target: Target, values: Float32Array, sum: number): CutRow {
+  return { target, values, columns: null, sum, dropped: 0, atNodes: null };
 }

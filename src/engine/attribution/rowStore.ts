@@ -1,18 +1,12 @@
 import { smallestRowSum } from '../../graph/influence.ts';
-import type { Target } from './descent.ts';
-import { type ColumnPlan, type CutRow, columnPlan, type RowLimits, rangesOf } from './rowCut.ts';
+import { addNodeSizes, type NodeColumns, type NodeRow, nodeRowOf } from './nodeRows.ts';
+import { type ColumnPlan, columnPlan, rangesOf } from './rowColumns.ts';
+import type { CutRow, RowLimits } from './rowCut.ts';
+import { addSizes } from './scaledRows.ts';
 import type { SourceColumns } from './writtenBlock.ts';
 
 /** Effects by the places of their sources. */
 export type PickedEffects = { readonly source: Uint32Array; readonly weight: Float32Array };
-
-/** Source columns that are nodes of a graph. */
-export type NodeColumns = {
-  /** [source column] 1 for nodes */
-  readonly mask: Uint8Array;
-  /** The nodes' columns, ascending. */
-  readonly list: Uint32Array;
-};
 
 /**
  * Effects on the targets swept so far. A target can only be reached from layers below its own and positions up to its
@@ -23,11 +17,9 @@ export class RowStore {
   readonly limits: RowLimits;
   readonly #plan: ColumnPlan;
   readonly #rows = new Map<number, CutRow>();
-  /** By target: what `#sumOver` found for some nodes. */
-  #sums: { readonly nodes: NodeColumns | null; readonly byKey: Map<number, number> } = {
-    nodes: null,
-    byKey: new Map(),
-  };
+  /** What the estimates of a graph count as nodes, and the part of each row that is theirs. */
+  #nodes: NodeColumns | null = null;
+  readonly #nodeRows = new Map<number, NodeRow>();
   #bytes = 0;
   #whole = 0;
   #dropped = 0;
@@ -47,11 +39,17 @@ export class RowStore {
     return this.#whole === 0 ? 0 : this.#dropped / this.#whole;
   }
 
-  /** @param row as cut by a `RowCutter` of the same limits */
-  add(key: number, row: CutRow): void {
+  /** What was last asked for as nodes: rows that come with their part at these need not be read again for it. */
+  get nodes(): NodeColumns | null {
+    return this.#nodes;
+  }
+
+  /** @param row as cut by a `RowCutter` of the same limits and of no nodes or those of the store */
+  add(key: number, { atNodes, ...row }: CutRow): void {
     this.drop(key);
-    this.#rows.set(key, row);
+    this.#rows.set(key, { ...row, atNodes: null });
     this.#bytes += bytesOf(row);
+    if (atNodes) this.#keepAtNodes(key, atNodes);
     this.#whole += row.sum;
     this.#dropped += row.dropped;
   }
@@ -69,66 +67,60 @@ export class RowStore {
     }
     let place = 0;
     for (const { from, to } of rangesOf(this.#plan, target)) {
-      for (let column = from; column < to; column++) into[column] += Math.abs(values[place++]) * scale;
+      addSizes(values, place, scale, into, from, to - from);
+      place += to - from;
     }
   }
 
   /**
    * Hands `amount` on to the sources of a target by their share of what is kept of its |effects|.
    * @param nodes what counts; null: everything
-   * @param into [source column] gets the shares added
+   * @param into [node], or [source column] where everything counts, gets the shares added
    */
   addShares(key: number, amount: number, nodes: NodeColumns | null, into: Float64Array): void {
-    const { columns, values, target, sum, dropped } = this.#row(key);
+    const row = this.#row(key);
     if (nodes === null) {
-      this.addSizes(key, amount / Math.max(sum - dropped, smallestRowSum), into);
+      this.addSizes(key, amount / Math.max(row.sum - row.dropped, smallestRowSum), into);
       return;
     }
-    const scale = amount / Math.max(this.#sumOver(key, nodes), smallestRowSum);
-    // Over millions of values: loops with nothing to choose in them.
-    if (columns) {
-      const { mask } = nodes;
-      for (let i = 0; i < values.length; i++) into[columns[i]] += Math.abs(values[i]) * mask[columns[i]] * scale;
-      return;
-    }
-    const { list } = nodes;
-    for (const { first, last, shift } of this.#partsOf(target, list)) {
-      for (let i = first; i < last; i++) into[list[i]] += Math.abs(values[list[i] + shift]) * scale;
-    }
+    const atNodes = this.#atNodes(key, nodes);
+    addNodeSizes(row, atNodes, this.#plan, nodes, amount / Math.max(atNodes.sum, smallestRowSum), into);
   }
 
-  /** Σ |effect| of the nodes on a target, of what is kept: summed once, until others are asked for. */
-  #sumOver(key: number, nodes: NodeColumns): number {
-    if (this.#sums.nodes !== nodes) this.#sums = { nodes, byKey: new Map() };
-    const known = this.#sums.byKey.get(key);
-    if (known !== undefined) return known;
-    const { columns, values, target } = this.#row(key);
-    let sum = 0;
-    if (columns) {
-      const { mask } = nodes;
-      for (let i = 0; i < values.length; i++) sum += Math.abs(values[i]) * mask[columns[i]];
-    } else {
-      const { list } = nodes;
-      for (const { first, last, shift } of this.#partsOf(target, list)) {
-        for (let i = first; i < last; i++) sum += Math.abs(values[list[i] + shift]);
+  /** A row's part at nodes: made once, until others are asked for. */
+  #atNodes(key: number, nodes: NodeColumns): NodeRow {
+    if (this.#nodes !== nodes) {
+      for (const { values } of this.#nodeRows.values()) this.#bytes -= values.byteLength;
+      this.#nodeRows.clear();
+      this.#nodes = nodes;
+    }
+    return this.#nodeRows.get(key) ?? this.#keepAtNodes(key, nodeRowOf(this.#row(key), this.#plan, nodes));
+  }
+
+  #keepAtNodes(key: number, atNodes: NodeRow): NodeRow {
+    this.#nodeRows.set(key, atNodes);
+    this.#bytes += atNodes.values.byteLength;
+    return atNodes;
+  }
+
+  /** As `mostPicked`, where the wanted sources are nodes. */
+  mostPickedOf(key: number, nodes: NodeColumns): number {
+    return this.#atNodes(key, nodes).values.length;
+  }
+
+  /** As `pick`, where the wanted sources are nodes: by their places among them. */
+  pickNodes(key: number, nodes: NodeColumns, { source, weight }: PickedEffects, next: number): number {
+    const { values } = this.#atNodes(key, nodes);
+    let place = 0;
+    for (const { from, to } of rangesOf(this.#plan, this.#row(key).target)) {
+      for (let node = nodes.before[from]; node < nodes.before[to]; node++) {
+        const value = values[place++];
+        if (value === 0) continue;
+        source[next] = node;
+        weight[next++] = value;
       }
     }
-    this.#sums.byKey.set(key, sum);
-    return sum;
-  }
-
-  /** Where the nodes among a row's columns stand in their list; column − start + place of the start is `column + shift`. */
-  #partsOf(target: Target, list: Uint32Array): { first: number; last: number; shift: number }[] {
-    const parts: { first: number; last: number; shift: number }[] = [];
-    let place = 0;
-    let last = 0;
-    for (const { from, to } of rangesOf(this.#plan, target)) {
-      const first = lowerBound(list, from, last);
-      last = lowerBound(list, to, first);
-      parts.push({ first, last, shift: place - from });
-      place += to - from;
-    }
-    return parts;
+    return next;
   }
 
   /** At most so many effects would `pick` give. */
@@ -191,9 +183,9 @@ export class RowStore {
   drop(key: number): void {
     const row = this.#rows.get(key);
     if (!row) return;
-    this.#bytes -= bytesOf(row);
+    this.#bytes -= bytesOf(row) + (this.#nodeRows.get(key)?.values.byteLength ?? 0);
     this.#rows.delete(key);
-    this.#sums.byKey.delete(key);
+    this.#nodeRows.delete(key);
   }
 }
 
@@ -209,6 +201,6 @@ function lowerBound(ascending: Uint32Array, least: number, start: number): numbe
   return low;
 }
 
-function bytesOf({ values, columns }: CutRow): number {
+function bytesOf({ values, columns }: Pick<CutRow, 'values' | 'columns'>): number {
   return values.byteLength + (columns?.byteLength ?? 0);
 }

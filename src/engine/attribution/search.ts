@@ -16,10 +16,11 @@ import {
 import type { Target } from './descent.ts';
 import { type PreparedSweep, sweep } from './directEffects.ts';
 import type { LocalModel } from './localModel.ts';
+import type { NodeColumns } from './nodeRows.ts';
 import type { PhaseClock } from './phaseClock.ts';
 import { type KnownTarget, rankSources } from './ranking.ts';
 import type { CutRow, RowLimits } from './rowCut.ts';
-import type { NodeColumns, RowStore } from './rowStore.ts';
+import type { RowStore } from './rowStore.ts';
 import type { Sources } from './sources.ts';
 import { needsPieces, sweepInPieces } from './sweepInPieces.ts';
 import type { OutputTarget } from './targets.ts';
@@ -73,6 +74,8 @@ export type SearchSettings = Pick<
 export type Found = {
   /** Features that are nodes: indices into the active features, ascending. In adaptive mode not all are attributed. */
   readonly selected: Uint32Array;
+  /** The graph's sources, where they were laid ready; null: the selected features, all errors and tokens. */
+  readonly nodes: NodeColumns | null;
   /** Of all paths from the outputs down, how much ends at features that are not attributed. */
   readonly unexpandedInfluence: number;
   /** The part of it at positions where nothing may be attributed. */
@@ -180,10 +183,11 @@ export class Search {
     const attributed = Uint32Array.from(this.order).sort();
     // With nothing attributed there is nothing to estimate from.
     if (isAll || attributed.length === 0 || this.#settings.maxFeatureNodes !== 'adaptive')
-      return { selected: attributed, ...shares, estimate: null };
+      return { selected: attributed, nodes: null, ...shares, estimate: null };
     const { nodes } = this.#foresee();
-    const selected = Uint32Array.from(this.#allowed.filter((feature) => nodes === null || nodes.mask[feature]));
-    return { selected, ...shares, estimate: selected.length === attributed.length ? null : this.#estimateOf(selected) };
+    const selected = nodes ? nodes.list.slice(0, nodes.before[active.count]) : Uint32Array.from(this.#allowed);
+    const isWhole = selected.length === attributed.length;
+    return { selected, nodes, ...shares, estimate: isWhole ? null : this.#estimateOf(selected) };
   }
 
   /** The forecast by node instead of source column and target. */
@@ -207,12 +211,14 @@ export class Search {
   }
 
   /** Turns rows into edges between nodes. Sources that are no nodes are dropped; unless kept, each row as it is read. */
-  buildGraph(selected: Uint32Array, keepsRows: boolean): WeightedGraph {
+  buildGraph({ selected, nodes }: Pick<Found, 'selected' | 'nodes'>, keepsRows: boolean): WeightedGraph {
     const { active, nLayers, nPos, count } = this.#sources;
     const nErrors = nLayers * nPos;
-    const nNodes = selected.length + nErrors + nPos + this.#outputs.length;
+    const nSources = selected.length + nErrors + nPos;
+    const nNodes = nSources + this.#outputs.length;
+    const store = this.#store;
     // Sources that are nodes, by node: both ascend.
-    const columns = new Uint32Array(nNodes - this.#outputs.length);
+    const columns = new Uint32Array(nSources);
     columns.set(selected);
     for (let column = active.count; column < count; column++) columns[column - active.count + selected.length] = column;
     const keys = new Map<number, number>();
@@ -220,18 +226,20 @@ export class Search {
       if (this.#isAttributed[feature]) keys.set(node, feature);
     });
     this.#outputs.forEach((_, index) => {
-      keys.set(nNodes - this.#outputs.length + index, active.count + index);
+      keys.set(nSources + index, active.count + index);
     });
 
     let most = 0;
-    for (const key of keys.values()) most += this.#store.mostPicked(key, columns);
+    for (const key of keys.values()) {
+      most += nodes ? store.mostPickedOf(key, nodes) : store.mostPicked(key, columns);
+    }
     const edges = { source: new Uint32Array(most), weight: new Float32Array(most) };
     const start = new Uint32Array(nNodes + 1);
     for (let node = 0, next = 0; node < nNodes; node++) {
       const key = keys.get(node);
       if (key !== undefined) {
-        next = this.#store.pick(key, columns, edges, next);
-        if (!keepsRows) this.#store.drop(key);
+        next = nodes ? store.pickNodes(key, nodes, edges, next) : store.pick(key, columns, edges, next);
+        if (!keepsRows) store.drop(key);
       }
       start[node + 1] = next;
     }
@@ -264,13 +272,11 @@ export class Search {
   /** @param features indices into the active features, as one round */
   async #attributeFeatures(features: readonly number[], wanted: number): Promise<void> {
     const { active } = this.#sources;
-    const { dModel } = this.#local.model.dimensions;
     for (let from = 0; from < features.length; from += targetsAtOnce) {
       const part = features.slice(from, from + targetsAtOnce);
       const missing = part.filter((feature) => !this.#store.has(feature));
-      const directions = this.#readingDirections(missing);
       const targets = missing.map((feature): Target => ({ layer: active.layer[feature], pos: active.pos[feature] }));
-      const reading = (index: number) => directions.subarray(index * dModel, (index + 1) * dModel);
+      const reading = this.#readingsOf(missing);
       await this.#sweep(missing, targets, reading, wanted + this.#outputs.length);
       for (const feature of part) {
         this.#known.push({ key: feature, layer: active.layer[feature], feature, weight: 0 });
@@ -294,9 +300,32 @@ export class Search {
       this.#prepared,
       targets,
       reading,
-      { limits: this.#store.limits, take: (index: number, row: CutRow) => this.#store.add(keys[index], row) },
+      {
+        limits: this.#store.limits,
+        nodes: this.#store.nodes,
+        take: (index: number, row: CutRow) => this.#store.add(keys[index], row),
+      },
       (done) => this.#clock.step('direct effects', before + done, total),
     );
+  }
+
+  /**
+   * Gives the encoder rows of features as gradients at the residual stream: read one by one when they are wanted, while
+   * threads sweep others; all at once where each takes the whole matrix.
+   */
+  #readingsOf(features: readonly number[]): (index: number) => Float32Array {
+    const { set } = this.#local;
+    const { active } = this.#sources;
+    if (set.layers.every(({ encoder }) => !encoder.isTransposed)) {
+      return (index) => {
+        const [layer, number] = [active.layer[features[index]], active.feature[features[index]]];
+        const row = encoderRows(set.layers[layer].encoder, [number], set.dModel);
+        this.#local.scaleReading(layer, active.pos[features[index]], row);
+        return row;
+      };
+    }
+    const directions = this.#readingDirections(features);
+    return (index) => directions.subarray(index * set.dModel, (index + 1) * set.dModel);
   }
 
   /** [features.length, dModel] encoder rows as gradients at the residual stream, read layer by layer. */

@@ -5,7 +5,7 @@ import { blocksOf, type DecoderTable } from './decoderTable.ts';
 import type { SweepPrompt } from './descent.ts';
 import type { PreparedSweep } from './directEffects.ts';
 import type { LocalModel, PositionRange, SkipWeights } from './localModel.ts';
-import { type ColumnPlan, columnPlan } from './rowCut.ts';
+import { type ColumnPlan, columnPlan } from './rowColumns.ts';
 import { Scratch } from './scratch.ts';
 import { asShared, PrivateCopies } from './sharedMemory.ts';
 import type { SpecialTokens } from './specialTokens.ts';

@@ -4,7 +4,8 @@ import { type Batch, planBatches } from './batches.ts';
 import { carryInPieces } from './carryInPieces.ts';
 import { addEffects, type Target } from './descent.ts';
 import type { PreparedSweep, RowTaker } from './directEffects.ts';
-import { columnPlan, RowCutter } from './rowCut.ts';
+import { columnPlan } from './rowColumns.ts';
+import { RowCutter } from './rowCut.ts';
 import { Scratch } from './scratch.ts';
 import { PrivateCopies } from './sharedMemory.ts';
 import { writtenAt } from './sources.ts';
@@ -48,7 +49,7 @@ export async function sweepInPieces(
   const perPosition = (dModel + 2 * nHeads * dHead) * 4;
   const atOnce = Math.max(1, Math.floor(sizes.batchBytes / (sources.nPos * perPosition + sources.count * 4)));
   const batches = planBatches(targets, sources.firstPos, { step: atOnce * sources.nPos, rows: atOnce });
-  const cutter = new RowCutter(columnPlan(sources), rows.limits);
+  const cutter = new RowCutter(columnPlan(sources), rows.limits, rows.nodes);
   const longest = batches.reduce(
     (most, { positions, targets: { length } }) => Math.max(most, (positions.to - positions.from) * length),
     0,

@@ -5,6 +5,7 @@ import type { SentSet } from '../transcoders/sentSet.ts';
 import type { Batch } from './batches.ts';
 import type { Target } from './descent.ts';
 import type { PositionRange } from './localModel.ts';
+import type { NodeColumns } from './nodeRows.ts';
 import type { CutRow, RowLimits } from './rowCut.ts';
 import type { SharedSweep } from './sharedSweep.ts';
 import type { Written } from './written.ts';
@@ -42,14 +43,21 @@ export type BatchesToSweep = {
   readonly batches: readonly Batch[];
   /** Of all batches' rows: those of the first, then of the next … */
   readonly targets: readonly Target[];
-  /** [row, dModel] */
+  /** [row, dModel] in shared memory */
   readonly directions: Float32Array;
 };
+
+// What is large in messages lies in shared memory.
 
 export type ToWorker =
   | Question
   /** What the batches that follow are about, and how much of their rows is kept; then: let go of it. */
-  | { readonly type: 'prompt'; readonly prompt: SharedSweep; readonly limits: RowLimits }
+  | {
+      readonly type: 'prompt';
+      readonly prompt: SharedSweep;
+      readonly limits: RowLimits;
+      readonly nodes: NodeColumns | null;
+    }
   | { readonly type: 'forget' }
   | { readonly type: 'close' };
 
