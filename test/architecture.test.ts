@@ -97,3 +97,10 @@ test('nothing has the type that turns checking off', () => {
   );
   assert.deepEqual(found, []);
 });
+
+test('no buffer is moved between threads: every loop over typed arrays would be slower from then on', () => {
+  const posting = [...sourceFiles('src'), ...sourceFiles('webview')].filter((file) => /postMessage\(/.test(text(file)));
+  assert.ok(posting.length >= 4, `only ${posting.length} files post messages`);
+  const moving = posting.filter((file) => /postMessage\([^;]*,\s*(\[|moved|transfer)|transfer:/.test(text(file)));
+  assert.deepEqual(moving, []);
+});

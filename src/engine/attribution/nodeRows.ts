@@ -20,54 +20,62 @@ export function nodeColumns(mask: Uint8Array): NodeColumns {
   return { mask, list, before };
 }
 
-/** Effects of the nodes that can reach a target, in their order: what estimates read again and again, without gaps. */
+/** The part of a row at nodes. */
 export type NodeRow = {
-  readonly values: Float32Array;
-  /** Σ |effect| */
+  /**
+   * Effects of all nodes that can reach the target, in their order: what estimates read again and again, without gaps.
+   * Null: a cut row, which is short, is read itself.
+   */
+  readonly values: Float32Array | null;
+  /** Σ |effect| of the nodes, of what is kept */
   readonly sum: number;
 };
 
-/** The part of a row at nodes; 0 for effects that are not kept. @param newFloats gives the array */
+/** The part of a row at nodes. @param newFloats gives the array */
 export function nodeRowOf(
   { target, values, columns }: RowEffects,
   plan: ColumnPlan,
-  { list, before }: NodeColumns,
+  { mask, list, before }: NodeColumns,
   newFloats: NewFloats = (length) => new Float32Array(length),
 ): NodeRow {
+  let sum = 0;
+  if (columns) {
+    for (let place = 0; place < columns.length; place++) sum += Math.abs(values[place]) * mask[columns[place]];
+    return { values: null, sum };
+  }
   const ranges = rangesOf(plan, target);
   const found = newFloats(ranges.reduce((count, { from, to }) => count + before[to] - before[from], 0));
   let next = 0;
   let start = 0;
   for (const { from, to } of ranges) {
-    if (columns) {
-      for (let node = before[from]; node < before[to]; node++, next++) {
-        while (start < columns.length && columns[start] < list[node]) start++;
-        if (columns[start] === list[node]) found[next] = values[start];
-      }
-      continue;
-    }
     const shift = start - from;
     for (let node = before[from]; node < before[to]; node++) found[next++] = values[list[node] + shift];
     start += to - from;
   }
-  let sum = 0;
   for (let place = 0; place < found.length; place++) sum += Math.abs(found[place]);
   return { values: found, sum };
 }
 
 /** Adds |effect| · scale of a target's nodes to their places of `into` [node]. */
 export function addNodeSizes(
-  { target }: Pick<RowEffects, 'target'>,
-  { values }: NodeRow,
+  { target, values, columns }: RowEffects,
+  { values: atNodes }: NodeRow,
   plan: ColumnPlan,
-  { before }: NodeColumns,
+  { mask, before }: NodeColumns,
   scale: number,
   into: Float64Array,
 ): void {
-  let place = 0;
-  for (const { from, to } of rangesOf(plan, target)) {
-    const count = before[to] - before[from];
-    addSizes(values, place, scale, into, before[from], count);
-    place += count;
+  if (atNodes) {
+    let place = 0;
+    for (const { from, to } of rangesOf(plan, target)) {
+      const count = before[to] - before[from];
+      addSizes(atNodes, place, scale, into, before[from], count);
+      place += count;
+    }
+    return;
+  }
+  if (!columns) throw new Error('a whole row without its part at nodes');
+  for (let place = 0; place < columns.length; place++) {
+    if (mask[columns[place]]) into[before[columns[place]]] += Math.abs(values[place]) * scale;
   }
 }

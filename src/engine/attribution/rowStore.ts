@@ -90,7 +90,7 @@ export class RowStore {
   /** A row's part at nodes: made once, until others are asked for. */
   #atNodes(key: number, nodes: NodeColumns): NodeRow {
     if (this.#nodes !== nodes) {
-      for (const { values } of this.#nodeRows.values()) this.#bytes -= values.byteLength;
+      for (const { values } of this.#nodeRows.values()) this.#bytes -= values?.byteLength ?? 0;
       this.#nodeRows.clear();
       this.#nodes = nodes;
     }
@@ -99,22 +99,32 @@ export class RowStore {
 
   #keepAtNodes(key: number, atNodes: NodeRow): NodeRow {
     this.#nodeRows.set(key, atNodes);
-    this.#bytes += atNodes.values.byteLength;
+    this.#bytes += atNodes.values?.byteLength ?? 0;
     return atNodes;
   }
 
   /** As `mostPicked`, where the wanted sources are nodes. */
   mostPickedOf(key: number, nodes: NodeColumns): number {
-    return this.#atNodes(key, nodes).values.length;
+    return (this.#atNodes(key, nodes).values ?? this.#row(key).values).length;
   }
 
   /** As `pick`, where the wanted sources are nodes: by their places among them. */
   pickNodes(key: number, nodes: NodeColumns, { source, weight }: PickedEffects, next: number): number {
-    const { values } = this.#atNodes(key, nodes);
+    const { target, values, columns } = this.#row(key);
+    const { mask, before } = nodes;
+    const atNodes = this.#atNodes(key, nodes).values;
+    if (!atNodes) {
+      for (let i = 0; columns && i < columns.length; i++) {
+        if (!mask[columns[i]] || values[i] === 0) continue;
+        source[next] = before[columns[i]];
+        weight[next++] = values[i];
+      }
+      return next;
+    }
     let place = 0;
-    for (const { from, to } of rangesOf(this.#plan, this.#row(key).target)) {
-      for (let node = nodes.before[from]; node < nodes.before[to]; node++) {
-        const value = values[place++];
+    for (const { from, to } of rangesOf(this.#plan, target)) {
+      for (let node = before[from]; node < before[to]; node++) {
+        const value = atNodes[place++];
         if (value === 0) continue;
         source[next] = node;
         weight[next++] = value;
@@ -183,7 +193,7 @@ export class RowStore {
   drop(key: number): void {
     const row = this.#rows.get(key);
     if (!row) return;
-    this.#bytes -= bytesOf(row) + (this.#nodeRows.get(key)?.values.byteLength ?? 0);
+    this.#bytes -= bytesOf(row) + (this.#nodeRows.get(key)?.values?.byteLength ?? 0);
     this.#rows.delete(key);
     this.#nodeRows.delete(key);
   }

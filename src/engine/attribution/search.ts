@@ -28,14 +28,15 @@ import type { OutputTarget } from './targets.ts';
 /** Targets whose directions are in memory at a time. */
 const targetsAtOnce = 8192;
 
-/** Share of each row's weight that adaptive mode keeps, by what whole rows would take at most: all while that is little. */
-function adaptiveShareOf(rowBytes: number): number {
-  if (rowBytes <= mostWholeRowBytes) return 1;
-  return rowBytes <= 2 ** 30 ? 0.999 : 0.99;
-}
+/** Rows of as many features as adaptive mode ever attributes: whole up to the first size, cut harder beyond the second. */
+const rowSizes = { whole: 384 * 2 ** 20, usual: 2 ** 30 };
 
-/** Whole rows of as many features as adaptive mode ever attributes may take this much; half of it at most is in use. */
-const mostWholeRowBytes = 384 * 2 ** 20;
+/** Share of each row's weight that adaptive mode keeps. */
+function adaptiveKeptShare(nColumns: number): number {
+  const bytes = mostAdaptiveFeatures * nColumns * 4;
+  if (bytes <= rowSizes.whole) return 1;
+  return bytes <= rowSizes.usual ? 0.999 : 0.99;
+}
 
 /** Where the rows have to be cut to fit, each keeps at least so many effects. */
 const leastPerRow = 1024;
@@ -47,7 +48,7 @@ const leastPerRow = 1024;
 export function rowLimits({ maxFeatureNodes }: SearchSettings, sources: Sources): RowLimits {
   const { count: nColumns, active } = sources;
   const isAdaptive = maxFeatureNodes === 'adaptive';
-  const keptShare = isAdaptive ? adaptiveShareOf(mostAdaptiveFeatures * nColumns * 4) : 1;
+  const keptShare = isAdaptive ? adaptiveKeptShare(nColumns) : 1;
   const wanted = isAdaptive ? mostAdaptiveFeatures : maxFeatureNodes === 'all' ? active.count : maxFeatureNodes;
   const rows = Math.min(wanted, active.count);
   const isExact = sources.fitsWhole && !isAdaptive;
