@@ -121,11 +121,13 @@ function planOf(size: TraceSize, { memory, available = memory, cores }: Machine)
     patternBytes(size) <= mostPatternBytes;
   const nThreads = canShare ? Math.min(cores, mostSweepThreads) : 1;
   const tables = tableBytes(size);
-  if (canShare && tables <= most && (written > most || tables <= worthTables * written)) {
-    return { nThreads, isInPieces: false, written: tables };
-  }
+  const isTable = tables <= most && (written > most || (canShare && tables <= worthTables * written));
+  if (canShare && isTable) return { nThreads, isInPieces: false, written: tables };
   const isInPieces = written > most || patternBytes(size) > mostPatternBytes;
-  if (isInPieces) return { nThreads: 1, isInPieces, written: pieceBatchBytes + largestPiece };
+  if (isInPieces) {
+    const kept = isTable ? tables : written > most ? largestPiece : written;
+    return { nThreads: 1, isInPieces, written: pieceBatchBytes + kept };
+  }
   return { nThreads, isInPieces, written };
 }
 

@@ -24,14 +24,18 @@ for (const name of cases) {
     using whole = await openPrompt(name);
     const expected = await whole.effects();
     // All at once through the pieces' steps, row by row, and everything in pieces that can be.
-    for (const [patternBytes, mostBytes, sizes] of [
-      [undefined, undefined, { batchBytes: 2 ** 30, positions: 256 }],
-      [undefined, 0, small],
-      [1, 0, small],
-      [1, undefined, { batchBytes: 2 ** 20, positions: 3 }],
+    for (const [patternBytes, mostBytes, mostTableBytes, sizes] of [
+      [undefined, undefined, undefined, { batchBytes: 2 ** 30, positions: 256 }],
+      [undefined, 0, 0, small],
+      [1, 0, 0, small],
+      [1, undefined, undefined, { batchBytes: 2 ** 20, positions: 3 }],
+      // Each decoder row once.
+      [undefined, 0, 2 ** 30, small],
+      [1, 0, 2 ** 30, { batchBytes: 2 ** 20, positions: 3 }],
     ] as const) {
-      using prompt = await openPrompt(name, { patternBytes, mostBytes });
+      using prompt = await openPrompt(name, { patternBytes, mostBytes, mostTableBytes });
       assert.equal(prompt.sources.written.length === 0, mostBytes === 0);
+      assert.equal(prompt.sources.tables.length > 0, mostTableBytes === 2 ** 30);
       assert.equal(prompt.local.run.layers[0].attnFactors !== null, patternBytes === 1);
       const effects = await prompt.effects(sizes);
       assert.equal(effects.length, expected.length);

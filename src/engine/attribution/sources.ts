@@ -29,7 +29,7 @@ export type Sources = SourceColumns & {
    * much more than need be: then there are `tables`, or `writtenAt` makes parts of it.
    */
   readonly written: readonly WrittenBlock[];
-  /** In its stead, where worker threads sweep: by layer written. Else empty. */
+  /** In its stead, where that takes less: by layer written. Else empty. */
   readonly tables: readonly DecoderTable[];
   /** Whether what features write fits into memory whole: then rows of effects are kept whole too. */
   readonly fitsWhole: boolean;
@@ -115,8 +115,9 @@ export async function gatherSources(
   const most = mostWrittenShare * available;
   const writtenBytes = bytesOfWritten(active, set);
   const fitsWhole = writtenBytes <= Math.min(mostBytes, most);
-  const tableBytes = canBeShared(local) ? bytesOfTables(columns, set) : Number.POSITIVE_INFINITY;
-  // Tables take far less memory where the same features fire again and again, and a little more time.
+  const tableBytes = fitsWhole && !canBeShared(local) ? Number.POSITIVE_INFINITY : bytesOfTables(columns, set);
+  // Tables take far less memory where the same features fire again and again, and a little more time: all there is where
+  // the whole does not fit.
   const isWorthTables = !fitsWhole || tableBytes <= worthTables * writtenBytes;
   const isTables = isWorthTables && tableBytes <= Math.min(mostTableBytes, most);
   const isKept = fitsWhole && !isTables;

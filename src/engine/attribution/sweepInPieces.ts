@@ -2,6 +2,7 @@ import { pieceBatchBytes } from '../../protocol/limits.ts';
 import { floatTensor } from '../runtime/session.ts';
 import { type Batch, planBatches } from './batches.ts';
 import { carryInPieces } from './carryInPieces.ts';
+import { blocksOf, type DecoderTable } from './decoderTable.ts';
 import { addEffects, type Target } from './descent.ts';
 import type { PreparedSweep, RowTaker } from './directEffects.ts';
 import { columnPlan } from './rowColumns.ts';
@@ -161,6 +162,13 @@ function* blocksBelow(
   }
   // Special tokens at the start have no features and no errors.
   const own = { from: Math.max(positions.from, sources.firstPos), to: positions.to };
+  const table: DecoderTable | undefined = sources.tables[layer - 1];
+  if (table) {
+    for (let from = own.from; from < own.to; from += sizes.positions) {
+      yield* blocksOf(table, { from, to: Math.min(from + sizes.positions, own.to) }, scratch);
+    }
+    return;
+  }
   for (const range of pieceRanges(sources, local.set, layer - 1, own, sizes.positions)) {
     const whole: WrittenBlock | undefined = sources.written[layer - 1];
     yield whole ? partOf(whole, range) : writtenAt(local, sources, layer - 1, range, scratch);
