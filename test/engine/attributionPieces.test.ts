@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { nodeColumns } from '../../src/engine/attribution/nodeRows.ts';
 import { columnPlan } from '../../src/engine/attribution/rowColumns.ts';
 import { RowCutter } from '../../src/engine/attribution/rowCut.ts';
+import { rowLimits } from '../../src/engine/attribution/rowLimits.ts';
 import { RowStore } from '../../src/engine/attribution/rowStore.ts';
 import { Scratch } from '../../src/engine/attribution/scratch.ts';
 import { SizeClasses } from '../../src/engine/attribution/sizeClasses.ts';
@@ -165,6 +166,18 @@ test('effects of nodes are those of the row, whether they were laid ready with i
       assert.ok(before > 0 && ready.bytes === 0, `${ready.bytes} of ${before} bytes`);
     }
   }
+});
+
+test('adaptive mode keeps whole rows of few sources, and less of each row the more there are; a given number keeps all', async () => {
+  using prompt = await openPrompt('llama-plt-relu');
+  const shareOf = (count: number, maxFeatureNodes: number | 'adaptive') =>
+    rowLimits({ maxFeatureNodes }, { ...prompt.sources, count }).keptShare;
+  // 4,096 rows of so many numbers: 312 MB, 480 MB, 1.1 GB.
+  assert.deepEqual(
+    [20_000, 30_000, 70_000].map((count) => shareOf(count, 'adaptive')),
+    [1, 0.999, 0.99],
+  );
+  assert.equal(shareOf(70_000, 1000), 1);
 });
 
 test('what a target hands on is shared out among the nodes asked for, whatever others were asked for before', async () => {

@@ -100,6 +100,7 @@ async function breakablePair(name: string) {
     run,
     ranges,
     transcoders,
+    workers,
     threads: new FeatureThreads(workers, pair.model, set),
     here: () => findActiveFeatures(pair.model, set, pair.attributor.encoder, run, pair.request.firstPos, noWait),
     [Symbol.asyncDispose]: async () => {
@@ -135,6 +136,21 @@ test('threads that are told to stop give up what is left, and encode again after
     await pair.threads.stop();
     assert.deepEqual(await pair.threads.encode(pair.run, pair.ranges, noWait), expected);
   }
+});
+
+test('questions that wait for a thread are given up with those that have one', async () => {
+  await using pair = await breakablePair('llama-plt-relu');
+  const input = new Float32Array(pair.run.layers[0].residMid.length);
+  const asked = Array.from({ length: 12 }, () =>
+    pair.workers.ask({ type: 'encode', layer: 0, input, ranges: pair.ranges }),
+  );
+  const settled = Promise.allSettled(asked);
+  await pair.workers.stop();
+  assert.deepEqual(
+    (await settled).map(({ status }) => status),
+    asked.map(() => 'rejected'),
+  );
+  assert.deepEqual(await pair.threads.encode(pair.run, pair.ranges, noWait), await pair.here());
 });
 
 test('an attribution that is cancelled among its features leaves its threads as they were', async () => {

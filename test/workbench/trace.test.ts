@@ -198,13 +198,10 @@ step(
     const log = workbench.output();
     const traced = [...log.matchAll(/traced .* ms: .* host \d+ ms, own work at most (\d+) ms at a time/g)];
     assert.equal(traced.length, 2);
-    // Processor time, not the clock: how long the host waited for a processor depends on what else runs here. A virtual
-    // machine counts what others took from its processors too, so the first trace, when everything starts up, has room
-    // for that: 8 ms where it is quiet, 100 seen where it was not.
-    const most = [250, 50];
-    for (const [index, [line, ownWork]] of traced.entries()) {
+    for (const [line, ownWork] of traced) {
       context.diagnostic(line);
-      assert.ok(Number(ownWork) < most[index], line);
+      // Processor time, not the clock: how long the host waited for a processor depends on what else runs here.
+      assert.ok(Number(ownWork) < 50, line);
     }
     assert.match(log, /phases: load model .*, forward .*, direct effects /);
     assert.equal([...log.matchAll(/engine: loaded /g)].length, 1);
